@@ -1,0 +1,58 @@
+# Every target needs only python3 (3.11 or newer, with venv), make and a package registry.
+# The environment is .venv, from pinned and hashed requirements; PYTHON=… picks another interpreter.
+
+PYTHON ?= python3
+ARGS ?=
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --require-hashes
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help demo run test check bench crash clean
+
+help: ## show this list
+	@awk 'BEGIN { FS = ":.*## " } /^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@echo '  Further arguments go in ARGS, as in: make run ARGS="--config my.toml"'
+
+demo: .venv/.runtime ## watch the broker at work over simulated providers
+	$(BIN)/broker demo $(ARGS)
+
+run: .venv/.runtime ## run the broker with ./broker.toml
+	$(BIN)/broker run $(ARGS)
+
+test: .venv/.dev ## run the tests
+	$(BIN)/python -m pytest -n 2 $(ARGS)
+
+check: .venv/.dev ## lint and check the types
+	$(BIN)/ruff check .
+	$(BIN)/mypy --strict
+
+bench: .venv/.dev ## measure speed
+	$(BIN)/python -m tests.bench $(ARGS)
+
+crash: .venv/.dev ## kill the daemon again and again, and look at what is left (long)
+	$(BIN)/python -m tests.crash $(ARGS)
+
+clean: ## remove the environment, the caches and ./var
+	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage build dist var
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# What the broker needs to run. The checkout is put on the path by a .pth file and not installed: an
+# editable install would copy plugins/ into the environment, and the copy would grow old.
+.venv/.runtime: requirements.txt
+	@command -v $(PYTHON) >/dev/null 2>&1 || { \
+	  echo 'make: "$(PYTHON)" was not found. Install Python 3.11 or newer, or name one: make PYTHON=/path/to/python3' >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "make: $(PYTHON) is $$($(PYTHON) --version 2>&1), and the broker needs 3.11 or newer. Name another: make PYTHON=/path/to/python3" >&2; exit 1; }
+	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || { \
+	  echo 'make: $(PYTHON) has no venv module. On Debian and Ubuntu: apt-get install python3-venv' >&2; exit 1; }
+	@$(BIN)/python -c 'import pip' 2>/dev/null || $(PYTHON) -m venv --clear .venv
+	$(PIP) -r requirements.txt
+	@$(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))' | { read -r site && echo '$(CURDIR)' > "$$site/broker-checkout.pth"; }
+	@printf '#!/bin/sh\nexec "%s" -P -m broker "$$@"\n' '$(CURDIR)/$(BIN)/python' > $(BIN)/broker && chmod +x $(BIN)/broker
+	@touch $@
+
+# …and what its tests and checks need on top.
+.venv/.dev: requirements-dev.txt .venv/.runtime
+	$(PIP) -r requirements-dev.txt
+	@touch $@
