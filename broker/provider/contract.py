@@ -1,0 +1,180 @@
+"""What a plugin is: the values that pass between the broker and a provider's plugin, and the traits that a plugin declares.
+
+A plugin of an HTTP provider is a module of data and pure functions, in the fixed order of DESIGN.md, "A plugin":
+
+    TITLE, MANUAL            one line for `broker plugins`; the manual's address and date
+    Config                   msgspec.Struct, every key documented, secrets typed Secret
+    TRAITS                   a Traits value
+    CODES                    provider's code -> outcome class; QUERY_CODES the same for receipts
+    build(config, sends, now) -> Call
+    parse(config, reply, sends) -> list[Outcome]                    one each, in order
+    query(config, asks, now) -> Call;  parse_query(config, reply, asks) -> list[Receipt]     one each, in order
+    balance(config, now) -> Call;      parse_balance(config, reply) -> list[Balance] | Outcome
+    buckets(config, message, sender) -> tuple[str, ...]             the credit buckets that may pay, in order
+
+`query`, `balance` and `buckets` only where the provider has them. `twin.py` beside it is the provider's side: `Twin`, below.
+A plugin does no I/O, reads no clock, and raises nothing for a reply: nonsense is class `in_doubt`. A session plugin gives
+`open_session(config, name) -> Session` instead of build and parse. Transport failures never reach a plugin.
+"""
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, Protocol
+
+import msgspec
+
+from broker.words.message import Message
+from broker.words.outcome import Balance, Outcome
+from broker.words.receipt import Receipt
+from broker.words.secret import Secret
+
+__all__ = [
+    "Ask",
+    "Balance",
+    "Call",
+    "Outcome",
+    "Receipt",
+    "Reply",
+    "Secret",
+    "Send",
+    "Session",
+    "Traits",
+    "Twin",
+    "TwinReply",
+    "TwinRequest",
+]
+
+
+class Send(msgspec.Struct, frozen=True, gc=False):
+    """One message to hand over: `attempt` is the attempt's id, `n` its number in the message, `sender` the sender id to use here.
+
+    `key` is the idempotency key: it stays the same only for attempts that may repeat each other; `callback_url` is None unless
+    receipts can be pushed.
+    """
+
+    message: Message
+    attempt: str
+    n: int
+    sender: str | None
+    key: str
+    callback_url: str | None = None
+
+
+class Ask(msgspec.Struct, frozen=True, gc=False):
+    """One accepted attempt whose fate is asked for: the provider's ids, the recipient (E.164), our key, when it was accepted."""
+
+    attempt: str
+    refs: tuple[str, ...]
+    recipient: str
+    key: str
+    sent_at: int
+
+
+class Call(msgspec.Struct, frozen=True):
+    """One HTTP request. `url` is whole, query included; `body` is already encoded; `secrets` are the values that nothing may print."""
+
+    method: str
+    url: str
+    headers: tuple[tuple[str, str], ...] = ()
+    body: bytes = b""
+    secrets: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        return f"Call({self.method} …)"
+
+
+class Reply(msgspec.Struct, frozen=True):
+    """A whole HTTP answer: header names in lower case, the body as it came."""
+
+    status: int
+    headers: dict[str, str] = {}
+    body: bytes = b""
+
+    def __repr__(self) -> str:
+        return f"Reply({self.status}, {len(self.body)} bytes)"
+
+    @property
+    def is_html(self) -> bool:
+        """True where a page answers, not the provider's API: by content type or by how the body begins."""
+        if "html" in self.headers.get("content-type", "").lower():
+            return True
+        head = self.body[:256].lstrip().lower()
+        return head.startswith((b"<!doctype html", b"<html", b"<head", b"<body"))
+
+
+class Traits(msgspec.Struct, frozen=True, kw_only=True):
+    """What a provider can do, as facts for routing, lanes and receipts.
+
+    `channels`; `encodings` it takes (`gsm7`, `ucs2`); `splits`: who splits long text (`provider` | `broker`); `max_segments` it
+    takes; `senders`: sender forms it takes (`alphanumeric` `numeric` `shortcode` `none`: it has its own and ignores ours);
+    `batch`: messages one request may carry; `receipts`: how a final status comes (`callback`, `poll`; empty: never);
+    `ask_batch`: attempts one query may carry; `idempotency`: milliseconds for which a repeated key sends nothing, 0 none;
+    `duplicate_window`: milliseconds in which an identical request is refused; `unit`: what credit is counted in (`points`,
+    `sms`, a currency's code, or None where there is no credit); `money`: that unit is money, a segment costs its price;
+    `statuses`: HTTP statuses whose meaning the plugin's parse decides (any other, and any HTML page, is the transport table's);
+    `countries`: the only ones it serves, empty for any; `doubt`: ways to resolve an attempt in doubt (`token` `key` `query`
+    `duplicate`).
+    """
+
+    channels: frozenset[str] = frozenset({"sms"})
+    encodings: frozenset[str] = frozenset({"gsm7", "ucs2"})
+    splits: str = "provider"
+    max_segments: int | None = None
+    senders: frozenset[str] = frozenset({"alphanumeric", "numeric", "shortcode"})
+    batch: int = 1
+    receipts: tuple[str, ...] = ()
+    ask_batch: int = 1
+    idempotency: int = 0
+    duplicate_window: int = 0
+    unit: str | None = None
+    money: bool = False
+    statuses: frozenset[int] = frozenset({200, 201, 202})
+    countries: frozenset[str] = frozenset()
+    doubt: frozenset[str] = frozenset()
+
+
+class Session(Protocol):
+    """A provider that keeps its own connection. `sink` returns after the receipts are committed."""
+
+    async def run(self, sink: "Sink", *, task_status: Any) -> None:
+        """Serve until cancelled; `task_status.started()` when submits may begin."""
+
+    async def submit(self, sends: Sequence[Send]) -> list[Outcome]:
+        """Hand the messages over: one outcome each, in order."""
+
+
+Sink = Callable[[Sequence[Receipt]], Awaitable[None]]
+
+
+class TwinRequest(msgspec.Struct, frozen=True):
+    """What reached a twin: `query` is the raw query string, header names in lower case."""
+
+    method: str
+    path: str
+    query: str
+    headers: dict[str, str]
+    body: bytes
+
+
+class TwinReply(msgspec.Struct, frozen=True):
+    """What a twin answers. `cut`: close the connection after so many bytes of the body (0: before the status line)."""
+
+    status: int = 200
+    headers: tuple[tuple[str, str], ...] = ()
+    body: bytes = b""
+    delay: int = 0
+    cut: int | None = None
+
+
+class Twin(Protocol):
+    """The provider's side, as a state machine over requests: no I/O, no clock of its own.
+
+    `Twin(**script)` is made with keyword arguments that script it: always `balance` (credit to begin with, provider's unit),
+    `answers` (a list of codes to give to the next sends, in order, then normal service) and `fault` (a code given to every send
+    until it is set to None). `paths` tells the server which path prefixes are its own. `sent` lists what it took, in order:
+    (recipient as it came, text, reference it gave), for a handset ledger.
+    """
+
+    sent: list[tuple[str, str, str]]
+
+    def answer(self, request: TwinRequest, now: int) -> TwinReply:
+        """The provider's answer to one request at `now` (milliseconds UTC)."""

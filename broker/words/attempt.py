@@ -1,0 +1,51 @@
+"""An attempt: one intent to hand one message to one provider account.
+
+Its row is committed before the first byte leaves (promise 4). The truth lives in the store.
+"""
+
+import msgspec
+
+from broker.words.status import AttemptState
+
+
+class DoubtPolicy(msgspec.Struct, frozen=True, gc=False):
+    """The rule's in-doubt settings as they were when the attempt opened; a reload cannot change them. Times in milliseconds."""
+
+    mode: str = "hold"
+    wait: int = 60_000
+    deadline: int = 900_000
+    max_copies: int = 1
+
+
+class Attempt(msgspec.Struct, gc=False):
+    """One attempt. `price` is in micro-units of `currency`, None where unknown; `credit` in micro-units of the bucket's unit.
+
+    `token` names this attempt in callback URLs; `key` is what the provider's idempotency sees. `receipt` is the class of the
+    highest-ranked receipt so far. Times are milliseconds since the epoch, UTC.
+    """
+
+    message: str
+    n: int
+    provider: str
+    token: str
+    opened_at: int
+    state: AttemptState = "open"
+    key: str = ""
+    sender: str | None = None
+    closed_at: int | None = None
+    class_: str | None = msgspec.field(default=None, name="class")
+    code: str | None = None
+    detail: str | None = None
+    refs: tuple[str, ...] = ()
+    parts: int = 1
+    price: int | None = None
+    currency: str | None = None
+    bucket: str | None = None
+    credit: int = 0
+    receipt: str | None = None
+    doubt: DoubtPolicy = DoubtPolicy()
+
+    @property
+    def id(self) -> str:
+        """The attempt's name: the message's id and its number."""
+        return f"{self.message}/{self.n}"

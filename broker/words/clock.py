@@ -1,0 +1,38 @@
+"""Time as the house writes it: integer milliseconds since the epoch, UTC, and RFC 3339 text at the edges."""
+
+from datetime import UTC, datetime, timedelta
+
+SECOND = 1_000
+MINUTE = 60 * SECOND
+HOUR = 60 * MINUTE
+DAY = 24 * HOUR
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_second = -1
+_text = ""
+
+
+def show_time(at: int) -> str:
+    """RFC 3339 with milliseconds, UTC: 2026-11-21T20:00:00.123Z."""
+    global _second, _text  # one second's text is made once: this runs several times for every message
+    second, milli = divmod(at, 1000)
+    if second != _second:
+        _text = (_EPOCH + timedelta(seconds=second)).strftime("%Y-%m-%dT%H:%M:%S")
+        _second = second
+    return f"{_text}.{milli:03d}Z"
+
+
+def read_time(text: str) -> int:
+    """Milliseconds since the epoch of an RFC 3339 time with a zone. Raises ValueError for anything else."""
+    moment = datetime.fromisoformat(text)
+    if moment.tzinfo is None:
+        raise ValueError("a time needs a zone, for example 2026-11-21T20:00:00Z")
+    return (moment - _EPOCH) // timedelta(milliseconds=1)
+
+
+def show_span(milli: int) -> str:
+    """A duration as broker.toml writes it: 90000 -> "90s", 3600000 -> "1h", 250 -> "250ms"."""
+    for unit, size in (("d", DAY), ("h", HOUR), ("m", MINUTE), ("s", SECOND)):
+        if milli and milli % size == 0:
+            return f"{milli // size}{unit}"
+    return f"{milli}ms"

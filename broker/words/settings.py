@@ -1,0 +1,207 @@
+"""The settings: broker.toml as frozen values, defaults filled in, durations in milliseconds, money in micro-units.
+
+Read and checked by `broker.config`; nothing here reads a file. Names and defaults are CONTRACT §3's.
+"""
+
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+
+from broker.words.clock import DAY, HOUR, MINUTE, SECOND
+from broker.words.secret import Secret
+
+
+class Duration(int):
+    """Milliseconds, written in TOML as "250ms" "5s" "10m" "24h" "7d"."""
+
+
+class Rate(msgspec.Struct, frozen=True):
+    """`amount` segments (or messages) per `per` milliseconds, written "50/s", "300/m"."""
+
+    amount: int
+    per: int
+
+    @property
+    def per_second(self) -> Decimal:
+        """The rate per second."""
+        return Decimal(self.amount * 1000) / self.per
+
+
+class BrokerSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """[broker]"""
+
+    name: str = ""
+    data_dir: str = ""
+    default_country: str | None = None
+    currency: str = "EUR"
+    plugin_path: tuple[str, ...] = ()
+    drain: int = 20 * SECOND
+    log: str = "info"
+
+
+class StoreSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """[store]"""
+
+    url: str = "sqlite:broker.db"
+    keep_text: int = 7 * DAY
+    keep: int = 90 * DAY
+
+
+class SubmitSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """[submit]; `socket` is absolute once read, `mode` an octal number."""
+
+    socket: str = "submit.sock"
+    mode: int = 0o660
+    group: str | None = None
+    max_segments: int = 6
+    max_queued: int = 1_000_000
+
+
+class ControlSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """[control]; `socket` is absolute once read."""
+
+    socket: str = "control.sock"
+
+
+class FeedSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """[feed]; present only where its section is."""
+
+    listen: str
+    keep: int = 7 * DAY
+    require_token: bool = False
+
+
+class TokenSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """[tokens.NAME]; `sha256` in lower-case hex."""
+
+    sha256: str
+    scopes: frozenset[str] = frozenset()
+
+
+class ClientSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """[clients."…"]: what one client may do; None is without limit."""
+
+    senders: tuple[str, ...] | None = None
+    countries: frozenset[str] | None = None
+    rate: Rate | None = None
+    pin_provider: bool = False
+
+
+class SuppressSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """[suppress]"""
+
+    scope: str = "sender"
+
+
+class CreditSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """`credit` of a provider; amounts in micro-units. `per_segment` None: 1 for counts and points, the price for money."""
+
+    every: int = 5 * MINUTE
+    low: int | None = None
+    stop: int = 0
+    per_segment: int | None = None
+
+
+class BreakerSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """`breaker` of a provider: `failures` within `window` open it for `open`, doubled at each re-opening up to `max_open`."""
+
+    failures: int = 5
+    window: int = 30 * SECOND
+    open: int = 10 * SECOND
+    max_open: int = 15 * MINUTE
+
+
+class SpendSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """`spend` of a provider: at most `max` micro-units of the account's currency in the last `per` milliseconds."""
+
+    max: int
+    per: int
+
+
+class ProviderSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """[providers.NAME]: one account. `config` is the plugin's own Config; `prices` micro-units of `currency` per segment."""
+
+    name: str
+    plugin: str
+    config: Any = None
+    enabled: bool = True
+    sender: str | None = None
+    senders: dict[str, str] = {}
+    rate: Rate | None = None
+    max_in_flight: int = 16
+    batch: int = 1
+    timeout: int = 30 * SECOND
+    receipt_wait: int = 72 * HOUR
+    query: tuple[int, ...] = (MINUTE, 5 * MINUTE, 30 * MINUTE, 2 * HOUR)
+    currency: str = "EUR"
+    prices: dict[str, int] = {}
+    channel_prices: dict[str, int] = {}
+    credit: CreditSettings = CreditSettings()
+    breaker: BreakerSettings = BreakerSettings()
+    spend: SpendSettings | None = None
+    codes: dict[str, str] = {}
+    callback_secret: Secret | None = None
+
+
+class Action(msgspec.Struct, frozen=True):
+    """What `on` says for a class: `retry` more attempts inside the visit, then `then` (`next` | `fail` | `hold`)."""
+
+    retry: int = 0
+    then: str = "next"
+
+
+class Match(msgspec.Struct, frozen=True, kw_only=True):
+    """`match` of a rule: every key given must hold, a list is any-of; None is not asked. Groups are already resolved."""
+
+    country: frozenset[str] | None = None
+    prefix: tuple[str, ...] | None = None
+    network: tuple[str, ...] | None = None
+    type: frozenset[str] | None = None
+    sender: frozenset[str] | None = None
+    client: frozenset[str] | None = None
+    tag: frozenset[str] | None = None
+    channel: frozenset[str] | None = None
+    encoding: frozenset[str] | None = None
+    segments: tuple[str, ...] | None = None
+    text: tuple[str, ...] | None = None
+    time: tuple[str, ...] | None = None
+
+
+class RuleSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """[[rules]]; `max_price` in micro-units of [broker].currency; `min_credit` in segments; `weights` as written."""
+
+    name: str
+    use: tuple[str, ...]
+    match: Match = Match()
+    order: str = "listed"
+    weights: dict[str, int] = {}
+    max_price: int | None = None
+    min_credit: int | None = None
+    validity: int = 24 * HOUR
+    max_attempts: int | None = None
+    in_doubt: str = "hold"
+    doubt_wait: int = 60 * SECOND
+    doubt_deadline: int = 15 * MINUTE
+    max_copies: int = 2
+    on: dict[str, Action] = {}
+    else_: str = msgspec.field(name="else", default="fail")
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """The whole of broker.toml, checked. `file` is where it came from, `hash` names its content (first 12 hex of SHA-256)."""
+
+    file: str = ""
+    hash: str = ""
+    broker: BrokerSettings = BrokerSettings()
+    store: StoreSettings = StoreSettings()
+    submit: SubmitSettings = SubmitSettings()
+    control: ControlSettings = ControlSettings()
+    feed: FeedSettings | None = None
+    tokens: dict[str, TokenSettings] = {}
+    clients: dict[str, ClientSettings] = {}
+    suppress: SuppressSettings = SuppressSettings()
+    currencies: dict[str, Decimal] = {}
+    groups: dict[str, tuple[str, ...]] = {}
+    providers: dict[str, ProviderSettings] = {}
+    rules: tuple[RuleSettings, ...] = ()
