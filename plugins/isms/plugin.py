@@ -1,8 +1,11 @@
 """iSMS.gr (Greece) over its HTTP API: a GET for each message, answered with one line of plain text.
 
-Builds requests and reads answers; never does I/O or reads a clock. SOAP, SMPP, number lookup, contacts, flash
-and the provider's own schedule are not in this version. The truth is the manual, and PROVIDERS.md where it is
-silent.
+Builds requests and reads answers. Never does I/O, reads a clock, or raises for an answer: what an answer does
+not prove is in doubt. The truth is the vendor's page (MANUAL); where it is silent, the choice stands below. SOAP,
+SMPP, flash, number lookup, contacts and the provider's own schedule are not in this version.
+
+BUGS: credentials, text and number travel in the address, so keep `url` on https and the provider's logs in mind.
+Nothing recognises a repeat: without an id, what is in doubt only a receipt or a person resolves.
 """
 
 import re
@@ -19,8 +22,8 @@ from broker.words.money import MICRO
 from broker.words.outcome import OutcomeClass
 from broker.words.receipt import ReceiptClass
 
-TITLE = "iSMS.gr, Greece: HTTP; decimal credits, status by polling"
-MANUAL = "https://isms.gr/api-για-αποστολή-sms/ (undated; its examples are of 2017)"
+TITLE = "iSMS.gr, Greece (HTTP)"
+MANUAL = "https://isms.gr/api-για-αποστολή-sms/ (a page without a date; its examples are of 2017)"
 
 
 class Config(msgspec.Struct, frozen=True, kw_only=True):
@@ -54,7 +57,13 @@ def check(config: Config) -> list[tuple[str, str]]:
 
 # One id answers a whole call, so a call could carry several recipients, but only of one text and one sender;
 # and a lost answer would then leave them all in doubt. Hence batch 1. query.php too asks for one recipient.
-TRAITS = Traits(batch=1, receipts=("poll",), ask_batch=1, unit="credits", money=False)
+TRAITS = Traits(
+    batch=1,
+    receipts=("callback", "poll"),
+    ask_batch=1,
+    unit="credits",
+    doubt=frozenset({"token"}),
+)
 
 CODES: dict[str, OutcomeClass] = {
     "Authentication error.": "misconfigured",
@@ -147,7 +156,7 @@ def _read_error(line: str) -> str:
 
 def _read_refusal(lines: list[str], hidden: Iterable[str]) -> Outcome:
     if len(lines) != 1:
-        return Outcome("in_doubt", detail="the answer is not one line of text")
+        return Outcome("in_doubt", detail="the answer is not one line of text", evidence="unreadable")
     (line,) = lines
     code = _read_error(line)
     if line.startswith(_ERROR) and code in CODES:

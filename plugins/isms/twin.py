@@ -1,19 +1,21 @@
-"""The twin of iSMS.gr: its HTTP API from the provider's side, with every answer of the manual.
+"""iSMS.gr's side of its HTTP API: takes messages, counts credits, answers as the vendor's page says.
 
-A state machine over requests: never does I/O, knows no time but the `now` it is given, and sends nothing to
-anybody. Lookup, contacts and the schedule's many date forms are not in it.
+Never does I/O or reads a clock, and shares no code with the plugin: what one writes the other must read. The
+truth is the vendor's page (see the plugin's MANUAL). Number lookup, contacts and the schedule are not in it.
 """
 
-from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
-from typing import NamedTuple
+from typing import Final, NamedTuple
 from urllib.parse import parse_qsl
 
 from broker.provider.contract import TwinReply, TwinRequest
 from broker.text import SenderError, check_sender, encoding_of, verdict
+from broker.words.clock import MINUTE, SECOND
 
-__all__ = ["Twin"]
+FAULTS: Final = frozenset({"html", "empty", "cut", "late"})
+"""Further codes: a page instead of an answer; and, after the message was taken, an answer with nothing in it, a
+connection closed without one, one that comes ten minutes later. Three digits are an HTTP status, nothing taken."""
 
 
 class _Taken(NamedTuple):
@@ -22,12 +24,12 @@ class _Taken(NamedTuple):
 
 
 class Twin:
-    """One account at iSMS.gr.
+    """One account.
 
-    `balance`: credits; a segment costs one. `answers`, `fault`: see broker.provider.contract.Twin; a code is
-    an error text ("Insufficient credits."), an HTTP status ("503"), or "empty", "html" (a page), "cut"
-    (taken, the answer lost); None is normal service. `fates`: mobile -> the word that it ends with
-    ("Failed"), Delivered otherwise; `settle`: milliseconds until then.
+    `balance`: credits; a segment costs one. `answers`: codes for the next sends ("Insufficient credits.", or one
+    of FAULTS), each used once; `fault`: one code for all until None ("Authentication error." or an HTTP status
+    also for balance and status). `fates`: the word that a recipient's messages end with ("Failed"), Delivered
+    otherwise, after `settle` milliseconds.
     """
 
     paths = ("/api/http/",)
@@ -35,19 +37,19 @@ class Twin:
     def __init__(
         self,
         *,
-        balance: str | int | Decimal = 1000,
-        username: str = "demo",
-        password: str = "demo",  # noqa: S107  # the twin's own account, known to everybody
-        answers: Iterable[str | None] = (),
+        balance: str | int | Decimal = 1_000,
+        answers: Sequence[str] = (),
         fault: str | None = None,
+        username: str = "demo",
+        password: str = "demo",  # noqa: S107 - the simulated account's, known to all
         fates: Mapping[str, str] | None = None,
-        settle: int = 1000,
+        settle: int = SECOND,
     ) -> None:
         self.balance = Decimal(balance)
+        self.answers = list(answers)
         self.fault = fault
         self.sent: list[tuple[str, str, str]] = []
-        self._credentials = (username, password)
-        self._answers = deque(answers)
+        self._account = (username, password)
         self._fates = {mobile.removeprefix("+"): fate for mobile, fate in (fates or {}).items()}
         self._settle = settle
         self._taken: dict[str, _Taken] = {}
@@ -59,18 +61,21 @@ class Twin:
         page = pages.get(request.path.removeprefix("/api/http/"))
         if page is None:
             return TwinReply(404, _HTML, _PAGE)
-        if (fields.get("username"), fields.get("password")) != self._credentials:
-            return _fail("Authentication error.")
+        if self.fault is not None and (_is_status(self.fault) or self.fault == _REFUSED):
+            return _say(self.fault)
+        if (fields.get("username"), fields.get("password")) != self._account:
+            return _fail(_REFUSED)
         return page(fields, now)
 
     def _send(self, fields: dict[str, str], now: int) -> TwinReply:
-        scripted = self._answers.popleft() if self._answers else None
-        code = self.fault or scripted
-        if code is None:
-            return self._take(fields, now)
-        if code == "cut":
-            return TwinReply(body=self._take(fields, now).body, cut=0)
-        return _say(code)
+        code = self.fault or (self.answers.pop(0) if self.answers else None)
+        if code is not None and code not in FAULTS:
+            return _say(code)
+        if code == "html":
+            return TwinReply(headers=_HTML, body=_PAGE)
+        answer = self._take(fields, now)
+        body, delay = (b"" if code == "empty" else answer.body), (10 * MINUTE if code == "late" else 0)
+        return TwinReply(headers=answer.headers, body=body, delay=delay, cut=0 if code == "cut" else None)
 
     def _take(self, fields: dict[str, str], now: int) -> TwinReply:
         mobiles = [mobile for mobile in fields.get("to", "").split(",") if mobile]
@@ -110,19 +115,18 @@ class Twin:
         return _write(f"Credits:{self.balance}")
 
 
-_TEXT = (("content-type", "text/plain; charset=utf-8"),)
-_HTML = (("content-type", "text/html; charset=utf-8"),)
-_PAGE = b"<!DOCTYPE html><html><body><h1>Not what you asked for</h1></body></html>"
+_TEXT: Final = (("Content-Type", "text/plain; charset=utf-8"),)
+_HTML: Final = (("Content-Type", "text/html; charset=utf-8"),)
+_PAGE: Final = b"<html><body>Not Found</body></html>"
+_REFUSED: Final = "Authentication error."
 
 
 def _say(code: str) -> TwinReply:
-    if code == "empty":
-        return TwinReply(headers=_TEXT)
-    if code == "html":
-        return TwinReply(headers=_HTML, body=_PAGE)
-    if len(code) == 3 and code.isdigit():
-        return TwinReply(int(code), _TEXT, b"no service\n")
-    return _fail(code)
+    return TwinReply(int(code), _TEXT) if _is_status(code) else _fail(code)
+
+
+def _is_status(code: str) -> bool:
+    return len(code) == 3 and code.isdecimal()
 
 
 def _fail(text: str) -> TwinReply:

@@ -1,7 +1,11 @@
-"""SubitoSMS (Italy): JSON over HTTP, one POST for each action, one group id for all messages of a call.
+"""SubitoSMS (Italy) over HTTP: JSON both ways, and one group id for all messages of a request.
 
-Builds requests and reads answers; never does I/O or reads a clock. The service has neither push nor inbound.
-The truth is the manual, and PROVIDERS.md where it is silent or contradicts itself.
+Builds requests and reads answers. Never does I/O, reads a clock, or raises for an answer: what an answer does
+not prove is in doubt. The truth is the vendor's manual (MANUAL); where it is silent or contradicts itself, the
+choice stands below.
+
+BUGS: nothing recognises a repeat, and without the group's id what is in doubt only a person resolves. A batch
+refused for want of credit may have left in part, and nothing says which part.
 """
 
 import re
@@ -18,7 +22,7 @@ from broker.words.outcome import OutcomeClass
 from broker.words.receipt import ReceiptClass
 from broker.words.status import RANK
 
-TITLE = "SubitoSMS, Italy: JSON over HTTP; counters for Italy and abroad, status by polling"
+TITLE = "SubitoSMS, Italy (HTTP)"
 MANUAL = "https://www.subitosms.it/gateway_sms_json.php (JSON APIs 1.2, 2008-08-30)"
 
 
@@ -39,7 +43,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
 # The gateway splits into four segments at most and says nothing of what it cuts: longer texts never go there.
 # The manual sets no limit to a bulk; fifty keeps the damage of a lost answer small. One recipient must not
 # stand twice in a call (CONTRACT 7: it never does), since a status names the group and the recipient only.
-TRAITS = Traits(max_segments=4, batch=50, receipts=("poll",), ask_batch=50, unit="sms", money=False)
+TRAITS = Traits(max_segments=4, batch=50, receipts=("poll",), ask_batch=50, unit="sms")
 
 CODES: dict[str, OutcomeClass] = {
     "1": "misconfigured",
@@ -96,7 +100,7 @@ def build(config: Config, sends: Sequence[Send], now: int) -> Call:
     )
 
 
-_JSON = (("content-type", "application/json"),)
+_JSON = (("Content-Type", "application/json"),)
 
 
 def _post(config: Config, action: str, data: list[dict[str, Any]]) -> Call:
@@ -123,7 +127,8 @@ def parse(config: Config, reply: Reply, sends: Sequence[Send]) -> list[Outcome]:
     return [outcome] * len(sends)
 
 
-_find_trailing_commas = re.compile(rb'("(?:[^"\\]|\\.)*")|,(?=\s*[}\]])', re.DOTALL).sub
+# A string that never ends is taken whole: a hostile answer costs no second look at it.
+_find_trailing_commas = re.compile(rb'("(?:[^"\\]|\\.)*+"?)|,(?=\s*[}\]])', re.DOTALL).sub
 _UNREADABLE = (msgspec.DecodeError, ValueError, RecursionError)
 
 
@@ -186,6 +191,8 @@ def _read_code(value: Any) -> str | None:
 
 
 def _read_refusal(answer: Any, count: int) -> Outcome:
+    if not isinstance(answer, dict):
+        return Outcome("in_doubt", detail="the answer is no JSON object", evidence="unreadable")
     code, row = _read_error(answer)
     if row is None or row not in CODES:
         return Outcome("in_doubt", code, "the manual has no such answer to this request")

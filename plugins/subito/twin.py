@@ -1,21 +1,23 @@
-"""The twin of SubitoSMS: its JSON API from the provider's side, with every answer of the manual.
+"""SubitoSMS's side of its JSON API: takes messages, counts them in three purses, answers as the manual says.
 
-A state machine over requests: never does I/O, knows no time but the `now` it is given, and sends nothing to
-anybody.
+Never does I/O or reads a clock, and shares no code with the plugin: what one writes the other must read. The
+truth is the vendor's manual (see the plugin's MANUAL).
 """
 
-from collections import Counter, deque
-from collections.abc import Iterable, Mapping
-from typing import Any, NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
 from broker.provider.contract import TwinReply, TwinRequest
 from broker.text import encoding_of, sender_form, verdict
+from broker.words.clock import MINUTE, SECOND
 
-__all__ = ["Twin"]
+FAULTS: Final = frozenset({"html", "empty", "cut", "late"})
+"""Further codes: a page instead of an answer; and, after the messages were taken, an answer with nothing in it, a
+connection closed without one, one that comes ten minutes later. Three digits are an HTTP status, nothing taken."""
 
-_ERRORS = {
+_ERRORS: Final = {
     1: "Syntax error",
     2: "Username is undefined",
     3: "Password is undefined",
@@ -34,13 +36,13 @@ class _Taken(NamedTuple):
 
 
 class Twin:
-    """One account at SubitoSMS.
+    """One account.
 
-    `balance`: messages left, for each of Italy, ItalyLow and Foreign, or by name. `answers`, `fault`: see
-    broker.provider.contract.Twin; a code is one of the manual's ("5"), an HTTP status ("503"), or "empty",
-    "html" (a page), "cut" (taken, the answer lost); None is normal service. `partial`: a batch with too
-    little credit is taken as far as it reaches, and still refused. `fates`: recipient -> the status that it
-    ends with ("16"), "1" otherwise; `settle`: milliseconds until then.
+    `balance`: messages left, for each of Italy, ItalyLow and Foreign, or by name; a segment costs one. `answers`:
+    codes for the next sends ("5", or one of FAULTS), each used once; `fault`: one code for all until None ("1" to
+    "4", or an HTTP status, also for balance and status). `partial`: a batch with too little credit is taken as
+    far as it reaches, and still refused. `fates`: the status that a recipient's messages end with ("16"), "1"
+    otherwise, after `settle` milliseconds.
     """
 
     paths = ("/json.php",)
@@ -48,21 +50,21 @@ class Twin:
     def __init__(
         self,
         *,
-        balance: int | Mapping[str, int] = 1000,
-        username: str = "demo",
-        password: str = "demo",  # noqa: S107  # the twin's own account, known to everybody
-        answers: Iterable[str | None] = (),
+        balance: int | Mapping[str, int] = 1_000,
+        answers: Sequence[str] = (),
         fault: str | None = None,
+        username: str = "demo",
+        password: str = "demo",  # noqa: S107 - the simulated account's, known to all
         partial: bool = False,
         fates: Mapping[str, str] | None = None,
-        settle: int = 1000,
+        settle: int = SECOND,
     ) -> None:
         given = balance if isinstance(balance, Mapping) else dict.fromkeys(_BUCKETS, balance)
         self.balance = {bucket: given.get(bucket, 0) for bucket in _BUCKETS}
+        self.answers = list(answers)
         self.fault = fault
         self.sent: list[tuple[str, str, str]] = []
-        self._credentials = (username, password)
-        self._answers = deque(answers)
+        self._account = (username, password)
         self._partial = partial
         self._fates = dict(fates or {})
         self._settle = settle
@@ -70,6 +72,8 @@ class Twin:
 
     def answer(self, request: TwinRequest, now: int) -> TwinReply:
         """The answer to one request: the action is in the query, everything else in the body's JSON."""
+        if self.fault is not None and (_is_status(self.fault) or self.fault in ("1", "2", "3", "4")):
+            return _say(self.fault)
         try:
             content = msgspec.json.decode(request.body)
         except (msgspec.DecodeError, ValueError, RecursionError):
@@ -97,7 +101,7 @@ class Twin:
             return 2
         if not auth.get("password"):
             return 3
-        return None if (auth["username"], auth["password"]) == self._credentials else 4
+        return None if (auth["username"], auth["password"]) == self._account else 4
 
     def _credit(self) -> TwinReply:
         counters = {bucket: str(count) for bucket, count in self.balance.items()}
@@ -107,24 +111,25 @@ class Twin:
         messages = _read_messages(data, now)
         if messages is None:
             return _fail(1)
-        scripted = self._answers.popleft() if self._answers else None
-        code = self.fault or scripted
-        if code is None:
-            return self._take(messages)
-        if code == "cut":
-            return TwinReply(body=self._take(messages).body, cut=0)
-        return _say(code)
+        code = self.fault or (self.answers.pop(0) if self.answers else None)
+        if code is not None and code not in FAULTS:
+            return _say(code)
+        if code == "html":
+            return TwinReply(headers=_HTML, body=_PAGE)
+        answer = self._take(messages)
+        body, delay = (b"" if code == "empty" else answer.body), (10 * MINUTE if code == "late" else 0)
+        return TwinReply(headers=answer.headers, body=body, delay=delay, cut=0 if code == "cut" else None)
 
     def _take(self, messages: list[_Taken]) -> TwinReply:
         group = str(12293682 + len(self._groups))
-        before = Counter(self.balance)
+        before = dict(self.balance)
         for n, message in enumerate(messages):
             if self._pay(message):
                 continue
             if self._partial:
                 self._keep(group, messages[:n])
             else:
-                self.balance = dict(before)
+                self.balance = before
             return _fail(5)
         self._keep(group, messages)
         return _write({"data": {"id": group}})
@@ -166,9 +171,11 @@ class Twin:
         return self._fates.get(message.dest, "1")
 
 
-_BUCKETS = ("Italy", "ItalyLow", "Foreign")
-_MOST_UNITS = {"gsm7": 4 * 153, "ucs2": 4 * 67}
-_JSON = (("content-type", "application/json"),)
+_BUCKETS: Final = ("Italy", "ItalyLow", "Foreign")
+_MOST_UNITS: Final = {"gsm7": 4 * 153, "ucs2": 4 * 67}
+_JSON: Final = (("Content-Type", "application/json"),)
+_HTML: Final = (("Content-Type", "text/html"),)
+_PAGE: Final = b"<html><body>Servizio sospeso</body></html>"
 
 
 def _read_messages(data: Any, now: int) -> list[_Taken] | None:
@@ -193,13 +200,13 @@ def _find_buckets(message: _Taken) -> tuple[str, ...]:
 
 
 def _say(code: str) -> TwinReply:
-    if code == "empty":
-        return TwinReply(headers=_JSON)
-    if code == "html":
-        return TwinReply(headers=(("content-type", "text/html"),), body=b"<html><body>Chiuso</body></html>")
-    if len(code) == 3 and code.isdigit():
-        return TwinReply(int(code), _JSON, b'"no service"')
-    return _fail(int(code) if code.lstrip("-").isdigit() else code)
+    if _is_status(code):
+        return TwinReply(int(code))
+    return _fail(int(code) if code.removeprefix("-").isdecimal() else code)
+
+
+def _is_status(code: str) -> bool:
+    return len(code) == 3 and code.isdecimal()
 
 
 def _fail(code: int | str) -> TwinReply:

@@ -34,6 +34,8 @@ def reach(twin: Twin, call: Call, now: int = 0) -> Reply:
     """The twin's answer to a call, without a wire between them; the account's `url` is http://127.0.0.1:1/x."""
     assert call.url.startswith("http://127.0.0.1:1/x/")
     url = urlsplit(call.url)
-    request = TwinRequest(call.method, url.path.removeprefix("/x"), url.query, dict(call.headers), call.body)
+    request = TwinRequest(
+        call.method, url.path.removeprefix("/x"), url.query, {name.lower(): value for name, value in call.headers}, call.body
+    )
     answer = twin.answer(request, now)
-    return Reply(answer.status, dict(answer.headers), answer.body)
+    return Reply(answer.status, {name.lower(): value for name, value in answer.headers}, answer.body)

@@ -50,7 +50,7 @@ def test_the_twin_gives_every_recipient_its_fate() -> None:
 
 @pytest.mark.parametrize("code", plugin.CODES)
 def test_the_twin_gives_every_code_of_the_manual(code: str) -> None:
-    twin = Twin(answers=[code, None])
+    twin = Twin(answers=[code])
     assert send_to(twin, make_send()) == Outcome(plugin.CODES[code], code)
     assert send_to(twin, make_send()).class_ == "accepted"
     twin.fault = code
@@ -110,11 +110,24 @@ def test_the_twin_mangles_what_is_sent_as_gsm_and_is_not() -> None:
 
 
 def test_the_twin_fails_in_the_ways_that_no_manual_lists() -> None:
-    twin = Twin(answers=["503", "html", "empty", "cut"])
+    twin = Twin(answers=["503", "html", "empty", "cut", "late"])
     call = plugin.build(TWIN_CONFIG, [make_send()], 0)
     assert reach(twin, call).status == 503
     assert reach(twin, call).is_html
+    assert twin.sent == []
     assert reach(twin, call).body == b""
     url = urlsplit(call.url)
-    assert twin.answer(TwinRequest("GET", url.path.removeprefix("/x"), url.query, {}, b""), 0).cut == 0
-    assert len(twin.sent) == 1  # the one whose answer was lost
+    request = TwinRequest("GET", url.path.removeprefix("/x"), url.query, {}, b"")
+    assert [(each.cut, each.delay) for each in (twin.answer(request, 0), twin.answer(request, 0))] == [(0, 0), (None, 600_000)]
+    assert len(twin.sent) == 3
+
+
+@pytest.mark.parametrize(("fault", "class_"), [("503", None), ("Authentication error.", "misconfigured")])
+def test_the_twin_s_whole_service_fails(fault: str, class_: str | None) -> None:
+    twin = Twin(fault=fault)
+    found = count_of(twin)
+    assert isinstance(found, Outcome)
+    assert class_ in (None, found.class_)
+    assert ask_of(twin, make_ask("A", MOBILE), 0).class_ == "query_error"
+    twin.fault = None
+    assert isinstance(count_of(twin), list)

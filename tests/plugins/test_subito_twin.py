@@ -78,7 +78,7 @@ def test_a_batch_without_credit_for_all_stays_in_doubt(partial: bool, taken: int
 
 @pytest.mark.parametrize("code", plugin.CODES)
 def test_the_twin_gives_every_code_of_the_manual(code: str) -> None:
-    twin = Twin(answers=[code, None])
+    twin = Twin(answers=[code])
     assert [(each.class_, each.code) for each in send_to(twin, make_send())] == [(plugin.CODES[code], code)]
     assert send_to(twin, make_send())[0].class_ == "accepted"
     twin.fault = code
@@ -139,11 +139,24 @@ def test_the_twin_cuts_what_is_longer_than_four_segments() -> None:
 
 
 def test_the_twin_fails_in_the_ways_that_no_manual_lists() -> None:
-    twin = Twin(answers=["503", "html", "empty", "cut", "strange"])
+    twin = Twin(answers=["503", "html", "empty", "cut", "late", "strange"])
     call = plugin.build(TWIN_CONFIG, [make_send()], 0)
     assert reach(twin, call).status == 503
     assert reach(twin, call).is_html
+    assert twin.sent == []
     assert reach(twin, call).body == b""
-    assert twin.answer(TwinRequest("POST", "/json.php", "action=send", {}, call.body), 0).cut == 0
-    assert len(twin.sent) == 1  # the one whose answer was lost
+    request = TwinRequest("POST", "/json.php", "action=send", {}, call.body)
+    assert [(each.cut, each.delay) for each in (twin.answer(request, 0), twin.answer(request, 0))] == [(0, 0), (None, 600_000)]
+    assert len(twin.sent) == 3
     assert send_to(twin, make_send())[0].class_ == "in_doubt"
+
+
+@pytest.mark.parametrize("fault", ["503", "1", "2", "3", "4"])
+def test_the_twin_s_whole_service_fails(fault: str) -> None:
+    twin = Twin(fault=fault)
+    answer = reach(twin, plugin.balance(TWIN_CONFIG, 0))
+    found = plugin.parse_balance(TWIN_CONFIG, answer)
+    assert answer.status == 503 or (isinstance(found, Outcome) and found.code == fault)
+    assert ask_of(twin, [samples.make_ask("7", "+393351234567")], 0)[0].class_ == "query_error"
+    twin.fault = None
+    assert count_of(twin) == {"Italy": 1000, "ItalyLow": 1000, "Foreign": 1000}
