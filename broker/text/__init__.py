@@ -1,0 +1,29 @@
+"""Texts, numbers and senders: pure functions of strings. Nothing here waits, sends or remembers.
+
+The rooms: `clean` (what may be in a text), `gsm` and `segments` (what it costs), `numbers` with its generated
+`prefixes`, `senders`.
+"""
+
+from broker.text.clean import TextError, clean
+from broker.text.gsm import Encoding, encoding_of
+from broker.text.numbers import Number, NumberError, mask, number_type, read_number
+from broker.text.segments import Verdict, verdict
+from broker.text.senders import SenderError, SenderForm, check_sender, sender_form
+
+__all__ = [
+    "Encoding",
+    "Number",
+    "NumberError",
+    "SenderError",
+    "SenderForm",
+    "TextError",
+    "Verdict",
+    "check_sender",
+    "clean",
+    "encoding_of",
+    "mask",
+    "number_type",
+    "read_number",
+    "sender_form",
+    "verdict",
+]
