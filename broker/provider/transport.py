@@ -1,0 +1,325 @@
+"""One account's connections: HTTP/1.1 by h11 over trio's streams, with the proof of what was not sent.
+
+It never follows, repeats, decompresses, logs or reads the environment, and knows neither providers nor outcome classes.
+The point of no return is Exchange.stage: "offered" is set right before the first byte of a request is offered to an
+established connection. A Fault names what went wrong by one word; what that word proves stands in `answers`.
+"""
+
+import ssl
+from collections import deque
+from collections.abc import Awaitable, Callable
+from functools import cache
+from typing import NamedTuple
+
+import h11
+import msgspec
+import trio
+
+__all__ = ["Answer", "Exchange", "Fault", "OpenStream", "Origin", "Pool"]
+
+MAX_BODY = 256 * 1024
+MAX_HEAD = 64 * 1024
+KEPT_IDLE = 4.0
+"""Seconds that an idle connection is kept: below the providers' own idle timeouts, so that no write meets a dying one."""
+
+_CHUNK = 16 * 1024  # a TLS record's most: a read leaves no half of one hidden in the decoder
+_LARGE = 64 * 1024  # a request that the socket's buffer may not take at once is written and answered side by side
+_MOST_INTERIM = 16  # answers of 1xx before the final one
+
+_TIMED_OUT = {"pool": "pool", "connect": "connect", "tls": "tls", "offered": "timeout"}
+
+OpenStream = Callable[[str, int], Awaitable[trio.abc.Stream]]
+
+
+class Origin(NamedTuple):
+    """Where a connection leads: the host in ASCII, `scheme` http or https."""
+
+    scheme: str
+    host: str
+    port: int
+
+
+class Answer(NamedTuple):
+    """A whole answer: header names in lower case, in their order."""
+
+    status: int
+    headers: list[tuple[bytes, bytes]]
+    body: bytes
+
+
+class Exchange(msgspec.Struct):
+    """One request and how far it has come: `pool` (waits for a connection), `connect`, `tls`, `offered`."""
+
+    origin: Origin
+    head: h11.Request
+    body: bytes
+    stage: str = "pool"
+
+    @property
+    def is_offered(self) -> bool:
+        """True once a byte may have left: nothing but a whole answer is proof from here on."""
+        return self.stage == "offered"
+
+    def __repr__(self) -> str:
+        return f"Exchange({self.stage})"
+
+
+class Fault(Exception):
+    """The exchange failed; `evidence` is the one word of `answers` for how. It holds nothing of the request."""
+
+    def __init__(self, evidence: str) -> None:
+        super().__init__(evidence)
+        self.evidence = evidence
+
+
+@cache
+def share_ssl_context() -> ssl.SSLContext:
+    """The one context of all accounts (each costs megabytes and tens of milliseconds): verified, TLS 1.2 at least."""
+    context = ssl.create_default_context()
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.set_alpn_protocols(["http/1.1"])
+    return context
+
+
+class Connection:
+    """One established connection: a stream, and h11's view of the exchange that is on it."""
+
+    __slots__ = ("_is_ended", "_state", "_stream", "idle_since", "is_clean", "origin")
+
+    def __init__(self, origin: Origin, stream: trio.abc.Stream) -> None:
+        self.origin = origin
+        self.idle_since = 0.0
+        self.is_clean = False  # True while it may carry another request
+        self._stream = stream
+        self._state = h11.Connection(h11.CLIENT)
+        self._is_ended = False
+
+    def is_fresh(self) -> bool:
+        """True while nothing came unasked on the idle connection, its end included."""
+        stream = self._stream
+        if isinstance(stream, trio.SSLStream):
+            if stream.pending():
+                return False
+            stream = stream.transport_stream
+        return not (isinstance(stream, trio.SocketStream) and stream.socket.is_readable())
+
+    async def close(self) -> None:
+        """Close at once, without a goodbye; safe in a cancelled task, and never ends in Cancelled."""
+        with trio.CancelScope(shield=True):
+            await trio.aclose_forcefully(self._stream)
+
+    async def carry(self, exchange: Exchange) -> Answer:
+        """Write the request, read the answer. Raises Fault."""
+        self.is_clean = False
+        # A new state for each exchange, told only of the head: the body's length stands there, so its bytes need no framing.
+        self._state = state = h11.Connection(h11.CLIENT, max_incomplete_event_size=MAX_HEAD)
+        data = (state.send(exchange.head) or b"") + exchange.body
+        await trio.lowlevel.checkpoint_if_cancelled()  # a deadline that has passed by now is still before the write
+        exchange.stage = "offered"
+        if len(data) > _LARGE:
+            answer, is_written = await self._write_beside(data)
+        else:
+            is_written = await self._write(data)
+            try:
+                answer = await self._read()
+            except Fault:
+                if is_written:
+                    raise
+                raise Fault("write") from None
+        self.is_clean = is_written and state.their_state is h11.DONE and not state.trailing_data[0]
+        return answer
+
+    async def _write(self, data: bytes) -> bool:
+        try:
+            await self._stream.send_all(data)
+        except (trio.BrokenResourceError, trio.ClosedResourceError):
+            return False  # an answer may have come before the pipe broke: it is read all the same
+        return True
+
+    async def _write_beside(self, data: bytes) -> tuple[Answer, bool]:
+        """A large request: a server may answer (413) without reading it all, and then never read on."""
+        is_written, answer, evidence = False, None, ""
+
+        async def write() -> None:
+            nonlocal is_written
+            is_written = await self._write(data)
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(write)
+            try:
+                answer = await self._read()
+            except Fault as fault:  # kept out of the nursery, which would wrap it in a group
+                evidence = fault.evidence
+            nursery.cancel_scope.cancel()
+        if answer is None:
+            raise Fault(evidence)
+        return answer, is_written
+
+    async def _read(self) -> Answer:
+        for _ in range(_MOST_INTERIM):
+            head = await self._next_event()
+            if not isinstance(head, h11.InformationalResponse):
+                break
+            if head.status_code == 101:
+                return Answer(101, [], b"")
+        if not isinstance(head, h11.Response):
+            raise Fault("protocol")
+        headers = list(head.headers)
+        for name, value in headers:
+            if name == b"content-encoding" and value.strip().lower() not in (b"", b"identity"):
+                raise Fault("encoding")
+        parts: list[bytes] = []
+        size = 0
+        while isinstance(event := await self._next_event(), h11.Data):
+            size += len(event.data)
+            if size > MAX_BODY:
+                raise Fault("too large")
+            parts.append(bytes(event.data))
+        return Answer(head.status_code, headers, b"".join(parts))
+
+    async def _next_event(self) -> object:
+        while True:
+            try:
+                event = self._state.next_event()
+            except h11.RemoteProtocolError as error:
+                if "_SWITCH_UPGRADE" in str(error):  # h11 takes a 101 that nobody asked for as an error
+                    return h11.InformationalResponse(status_code=101, headers=[])
+                if error.error_status_hint == 431:  # the head passed MAX_HEAD
+                    raise Fault("too large") from None
+                raise Fault("cut" if self._is_ended else "protocol") from None
+            if event is not h11.NEED_DATA:
+                return event
+            try:
+                data = await self._stream.receive_some(_CHUNK)
+            except (trio.BrokenResourceError, trio.ClosedResourceError):
+                raise Fault("reset") from None
+            self._is_ended = not data
+            self._state.receive_data(bytes(data))
+
+
+class Pool:
+    """At most `max_connections` connections of one account, to all its origins together; waiting calls are served in order.
+
+    `timeout` in milliseconds covers all of an exchange: the wait for a connection, name, connect, TLS, write and answer.
+    """
+
+    def __init__(
+        self,
+        *,
+        max_connections: int,
+        timeout: int,
+        ssl_context: ssl.SSLContext | None = None,
+        open_stream: OpenStream | None = None,
+    ) -> None:
+        self._most = max_connections
+        self._timeout = timeout / 1000
+        self._ssl_context = ssl_context
+        self._open_stream: OpenStream = open_stream or trio.open_tcp_stream
+        self._slots = trio.Semaphore(max_connections)
+        self._idle: deque[Connection] = deque()  # oldest first
+        self._opened = 0  # connections that exist, in use or idle
+        self._is_closed = False
+
+    async def exchange(self, exchange: Exchange) -> Answer:
+        """Carry one request out and bring its whole answer back, or raise Fault. A whole answer counts, however late."""
+        answer = None
+        with trio.move_on_after(self._timeout):
+            answer = await self._exchange(exchange)
+        if answer is None:
+            raise Fault(_TIMED_OUT[exchange.stage])
+        return answer
+
+    async def aclose(self) -> None:
+        """Close what is idle; a connection in use closes as its exchange ends, and no new exchange begins."""
+        self._is_closed = True
+        while self._idle:
+            await self._idle.popleft().close()
+
+    async def _exchange(self, exchange: Exchange) -> Answer:
+        try:
+            self._slots.acquire_nowait()  # spares a pass of the scheduler where nobody waits
+        except trio.WouldBlock:
+            await self._slots.acquire()
+        try:
+            if self._is_closed:
+                raise Fault("pool")
+            connection, left = self._choose(exchange.origin)
+            for old in left:
+                await old.close()
+            if connection is None:
+                connection = await self._connect(exchange)
+            try:
+                return await connection.carry(exchange)
+            finally:
+                if connection.is_clean and not self._is_closed:
+                    connection.idle_since = trio.current_time()
+                    self._idle.append(connection)
+                else:
+                    self._opened -= 1
+                    await connection.close()
+        finally:
+            self._slots.release()
+
+    def _choose(self, origin: Origin) -> tuple[Connection | None, list[Connection]]:
+        """An idle connection that still stands (None: one is to be made, and is counted), and what has to be closed first.
+
+        Decided without a wait, so that no other exchange sees the book half written.
+        """
+        idle, left, now = self._idle, [], trio.current_time()
+        while idle and now - idle[0].idle_since >= KEPT_IDLE:
+            left.append(idle.popleft())
+        chosen = None
+        for connection in [found for found in reversed(idle) if found.origin == origin]:
+            idle.remove(connection)
+            if connection.is_fresh():
+                chosen = connection
+                break
+            left.append(connection)
+        self._opened -= len(left)
+        if chosen is None:
+            if self._opened >= self._most:  # we hold a slot, so fewer are in use: the rest are idle, elsewhere
+                left.append(idle.popleft())
+                self._opened -= 1
+            self._opened += 1
+        return chosen, left
+
+    async def _connect(self, exchange: Exchange) -> Connection:
+        scheme, host, port = exchange.origin
+        exchange.stage = "connect"
+        try:
+            stream = await self._open_stream(host, port)
+            if scheme == "https":
+                exchange.stage = "tls"
+                stream = await start_tls(stream, host, self._ssl_context or share_ssl_context())
+        except BaseException as error:
+            self._opened -= 1
+            if isinstance(error, (OSError, UnicodeError)):
+                raise Fault(name_fault(error)) from None
+            raise
+        return Connection(exchange.origin, stream)
+
+
+async def start_tls(stream: trio.abc.Stream, host: str, context: ssl.SSLContext) -> trio.abc.Stream:
+    """The stream inside TLS, handshake done, the host's name checked. Raises Fault and closes the stream if that fails."""
+    try:
+        # https_compatible: most web servers close without TLS's goodbye; the length says whether an answer is whole
+        inside = trio.SSLStream(stream, context, server_hostname=host, https_compatible=True)
+        await inside.do_handshake()
+    except BaseException as error:
+        with trio.CancelScope(shield=True):
+            await trio.aclose_forcefully(stream)
+        if isinstance(error, trio.BrokenResourceError):
+            is_certificate = isinstance(error.__cause__, ssl.SSLCertVerificationError)
+            raise Fault("certificate" if is_certificate else "tls") from None
+        if isinstance(error, ValueError):  # a host that cannot be a server's name
+            raise Fault("tls") from None
+        raise
+    return inside
+
+
+def name_fault(error: OSError | UnicodeError) -> str:
+    """The word for a connection that could not be made."""
+    if isinstance(error, (trio.socket.gaierror, UnicodeError)):
+        return "dns"
+    causes = error.__cause__.exceptions if isinstance(error.__cause__, ExceptionGroup) else (error,)
+    return "refused" if all(isinstance(cause, ConnectionRefusedError) for cause in causes) else "connect"

@@ -1,0 +1,116 @@
+"""Serves a plugin's twin, the provider's side, over HTTP/1.1 (h11 on trio), for tests, `demo` and `run --twins`.
+
+It does what the twin says, delay and cut included, and decides nothing about a provider's answers. It is meant for one
+machine, not for the network; still, one bad connection never harms another.
+"""
+
+import logging
+from collections.abc import Callable
+from functools import partial
+
+import h11
+import trio
+
+from broker.provider.contract import Twin, TwinReply, TwinRequest
+
+__all__ = ["serve_twin"]
+
+_log = logging.getLogger(__name__)
+
+MAX_HEAD = 64 * 1024
+MAX_BODY = 4 * 1024 * 1024
+IDLE = 60.0
+"""Seconds in which a whole request has to come, from the connection's start or the answer before."""
+
+
+class _Refused(Exception):
+    """The request cannot be given to the twin; `status` says why."""
+
+    def __init__(self, status: int) -> None:
+        super().__init__(status)
+        self.status = status
+
+
+async def serve_twin(
+    twin: Twin,
+    *,
+    clock: Callable[[], int],
+    host: str = "127.0.0.1",
+    port: int = 0,
+    task_status: trio.TaskStatus[int] = trio.TASK_STATUS_IGNORED,
+) -> None:
+    """Serve `twin` until cancelled; started with `nursery.start`, which gives the port. Raises OSError where it is taken.
+
+    `clock` gives the twin its time, in milliseconds UTC.
+    """
+    listeners = await trio.open_tcp_listeners(port, host=host)
+    task_status.started(listeners[0].socket.getsockname()[1])  # from here on a connect waits in the queue at worst
+    await trio.serve_listeners(partial(_serve_connection, twin, clock), listeners)
+
+
+async def _serve_connection(twin: Twin, clock: Callable[[], int], stream: trio.SocketStream) -> None:
+    state = h11.Connection(h11.SERVER, max_incomplete_event_size=MAX_HEAD)
+    try:
+        while await _serve_request(twin, clock, stream, state):
+            state.start_next_cycle()
+    except (trio.BrokenResourceError, trio.ClosedResourceError):
+        pass  # the client is gone: nothing of ours is lost
+    except Exception as error:  # a twin's fault must not end the other connections with this one
+        _log.error("a twin failed: %s", type(error).__name__)
+    finally:
+        await trio.aclose_forcefully(stream)
+
+
+async def _serve_request(twin: Twin, clock: Callable[[], int], stream: trio.SocketStream, state: h11.Connection) -> bool:
+    """Serve one request; True where the connection may carry another."""
+    try:
+        with trio.move_on_after(IDLE) as scope:
+            request = await _read_request(stream, state)
+        if scope.cancelled_caught or request is None:
+            return False
+        reply = twin.answer(request, clock())
+    except h11.RemoteProtocolError as error:
+        reply = TwinReply(status=error.error_status_hint)
+    except _Refused as refused:
+        reply = TwinReply(status=refused.status)
+    if reply.delay:
+        await trio.sleep(reply.delay / 1000)
+    await _write_reply(stream, state, reply)
+    return reply.cut is None and state.our_state is h11.DONE and state.their_state is h11.DONE
+
+
+async def _read_request(stream: trio.SocketStream, state: h11.Connection) -> TwinRequest | None:
+    """The next request whole; None where the client has ended the connection. Raises _Refused, h11.RemoteProtocolError."""
+    head: h11.Request | None = None
+    body = bytearray()
+    while True:
+        event = state.next_event()
+        if event is h11.NEED_DATA:
+            if state.they_are_waiting_for_100_continue:
+                await stream.send_all(state.send(h11.InformationalResponse(status_code=100, headers=[])) or b"")
+            state.receive_data(bytes(await stream.receive_some(MAX_HEAD)))
+        elif isinstance(event, h11.Request):
+            head = event
+        elif isinstance(event, h11.Data):
+            body += event.data
+            if len(body) > MAX_BODY:
+                raise _Refused(413)
+        elif isinstance(event, h11.EndOfMessage) and head is not None:
+            path, _, query = head.target.decode("latin-1").partition("?")
+            headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in head.headers}
+            return TwinRequest(head.method.decode("ascii"), path, query, headers, bytes(body))
+        else:
+            return None
+
+
+async def _write_reply(stream: trio.SocketStream, state: h11.Connection, reply: TwinReply) -> None:
+    if reply.cut == 0:
+        return
+    headers = [(name, value) for name, value in reply.headers if name.lower() != "content-length"]
+    headers.append(("Content-Length", str(len(reply.body))))
+    data = state.send(h11.Response(status_code=reply.status, headers=headers)) or b""
+    if reply.cut is not None:  # a cut past the body's end closes after it
+        await stream.send_all(data + reply.body[: reply.cut])
+        return
+    data += state.send(h11.Data(data=reply.body)) or b""
+    await stream.send_all(data + (state.send(h11.EndOfMessage()) or b""))
