@@ -23,7 +23,12 @@ FLOORS: tuple[frozenset[str], ...] = (
     frozenset({"api"}),
     frozenset({"cli", "daemon"}),
 )
-SIDEWAYS = {("cli", "daemon")}  # `run` builds the daemon; never the other way
+SIDEWAYS = {
+    ("cli", "daemon"),  # `run` builds the daemon; never the other way
+    # The pure floor has steps: ranking looks at a sender's form, a decision takes a Route. A copy of either would be a second truth.
+    ("routing", "text"),
+    ("policy", "routing"),
+}
 FREE = {"broker", "broker.__main__"}  # the version and the entry point belong to no floor
 
 PURE = FLOORS[0] | FLOORS[1]
@@ -36,6 +41,8 @@ KEPT_IN: dict[str, tuple[str, ...]] = {
     "sqlite3": ("broker.store",),
     "sqlite_utils": ("broker.store",),
 }
+# A session plugin keeps its own connection, so it waits.
+SESSIONS = {"plugins.loopback"}
 # Functions of values wait for nothing and talk to nobody.
 NOT_IN_PURE = {"trio", "trio_websocket", "asyncio", "threading", "socket", "ssl", "subprocess"}
 
@@ -54,6 +61,7 @@ class Import(NamedTuple):
     target: str
     line: int
     is_relative: bool
+    is_typing: bool = False
 
 
 def module_of(path: str) -> str:
@@ -96,15 +104,29 @@ def find_targets(node: ast.AST, module: str, is_package: bool, known: set[str]) 
             yield node.args[0].value
 
 
+def find_typing_only(tree: ast.AST) -> set[ast.AST]:
+    """What stands under `if TYPE_CHECKING:`: a name for a type, which never runs."""
+    ifs = (node for node in ast.walk(tree) if isinstance(node, ast.If))
+    return {
+        inner
+        for node in ifs
+        if isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"
+        for outer in node.body
+        for inner in ast.walk(outer)
+    }
+
+
 def find_imports(sources: Sources) -> Iterator[Import]:
     known = PLUGINS_MAY | {f"broker.{room}" for floor in FLOORS for room in floor}
     known |= {module_of(path) for path in sources}
     for path, text in sources.items():
         module = module_of(path)
-        for node in ast.walk(ast.parse(text, path)):
+        tree = ast.parse(text, path)
+        typing_only = find_typing_only(tree)
+        for node in ast.walk(tree):
             for target in find_targets(node, module, path.endswith("__init__.py"), known):
                 is_relative = bool(getattr(node, "level", 0))
-                yield Import(module, target, getattr(node, "lineno", 0), is_relative)
+                yield Import(module, target, getattr(node, "lineno", 0), is_relative, node in typing_only)
 
 
 def explain_package(module: str, room: str | None, top: str) -> str | None:
@@ -112,7 +134,7 @@ def explain_package(module: str, room: str | None, top: str) -> str | None:
     keepers = KEPT_IN.get(top)
     if keepers and not any(is_within(module, keeper) for keeper in keepers):
         return f"only {' '.join(keepers)} may import {top}"
-    if top in NOT_IN_PURE and room is not None and (room in PURE or room.startswith("plugins.")):
+    if top in NOT_IN_PURE and room is not None and room not in SESSIONS and (room in PURE or room.startswith("plugins.")):
         return f"{room} is pure: no {top}"
     return None
 
@@ -167,7 +189,8 @@ def check_cycles(sources: Sources) -> Iterator[str]:
     modules: dict[str, set[str]] = {module_of(path): set() for path in sources}
     rooms: dict[str, set[str]] = {}
     for edge in find_imports(sources):
-        if edge.target in modules and edge.target != edge.module:
+        # Two modules of one room may name each other's types; they may not need each other to run.
+        if edge.target in modules and edge.target != edge.module and not edge.is_typing:
             modules[edge.module].add(edge.target)
         room, other = room_of(edge.module), room_of(edge.target)
         if room and other and room != other:

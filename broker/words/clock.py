@@ -36,3 +36,15 @@ def show_span(milli: int) -> str:
         if milli and milli % size == 0:
             return f"{milli // size}{unit}"
     return f"{milli}ms"
+
+
+_UNITS = {"ms": 1, "s": SECOND, "m": MINUTE, "h": HOUR, "d": DAY}
+
+
+def read_span(text: str) -> int:
+    """Milliseconds of a duration written "250ms" "5s" "10m" "24h" "7d". Raises ValueError for anything else."""
+    digits = text.rstrip("msdh")
+    unit = text[len(digits) :]
+    if not (digits.isascii() and digits.isdigit()) or unit not in _UNITS or len(digits) > 12:
+        raise ValueError('not a duration; write for example "250ms" "5s" "10m" "24h" "7d"')
+    return int(digits) * _UNITS[unit]

@@ -143,6 +143,12 @@ class ProviderSettings(msgspec.Struct, frozen=True, kw_only=True):
     codes: dict[str, str] = {}
     callback_secret: Secret | None = None
 
+    def __repr__(self) -> str:
+        return f"ProviderSettings({self.name}, plugin={self.plugin})"  # any key of an account may have been given as a secret
+
+    def __rich_repr__(self) -> list[tuple[str, Any]]:
+        return [("name", self.name)]
+
 
 class Action(msgspec.Struct, frozen=True):
     """What `on` says for a class: `retry` more attempts inside the visit, then `then` (`next` | `fail` | `hold`)."""
@@ -189,10 +195,14 @@ class RuleSettings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
-    """The whole of broker.toml, checked. `file` is where it came from, `hash` names its content (first 12 hex of SHA-256)."""
+    """The whole of broker.toml, checked. `file` is where it came from, `hash` names its content (first 12 hex of SHA-256).
+
+    `secret_keys`: dotted keys of the values given as { env }, { file } or { credential }, which are secret whatever they are.
+    """
 
     file: str = ""
     hash: str = ""
+    secret_keys: frozenset[str] = frozenset()
     broker: BrokerSettings = BrokerSettings()
     store: StoreSettings = StoreSettings()
     submit: SubmitSettings = SubmitSettings()
@@ -205,3 +215,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     groups: dict[str, tuple[str, ...]] = {}
     providers: dict[str, ProviderSettings] = {}
     rules: tuple[RuleSettings, ...] = ()
+
+    def __repr__(self) -> str:
+        return f"Settings({self.file}, {self.hash})"  # see ProviderSettings: what is secret is known only by `secret_keys`
+
+    def __rich_repr__(self) -> list[tuple[str, Any]]:
+        return [("file", self.file)]

@@ -1,0 +1,180 @@
+"""The control socket: the operator's door (CONTRACT §5), open to the broker's own user alone (0600). Same framing as submit.
+
+Each op is one small function here; what it does is delivery's.
+"""
+
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import msgspec
+import trio
+
+from broker import __version__
+from broker.api.lines import Cell, Talk, find_ref, make_error, read_refusal
+from broker.api.overview import list_held, list_queue, show_balances, show_lane
+from broker.config import ConfigError
+from broker.delivery.accept import NOT_YET, Refused
+from broker.delivery.exchange import Exchange
+from broker.delivery.inquire import Inquiry
+from broker.delivery.orders import Orders, Selection
+from broker.delivery.polls import ask_balance
+from broker.text import NumberError, read_number
+
+log = logging.getLogger("broker.api")
+
+LATER = frozenset({"in_doubt", "retry", "lookup", "contacts", "callbacks", "replay", "log_level"})
+
+Reload = Callable[..., Awaitable[dict[str, Any]]]
+
+
+class Order(msgspec.Struct, forbid_unknown_fields=True):
+    """One line of the control socket (CONTRACT §10, control requests)."""
+
+    op: str
+    id: str | None = None
+    name: str | None = None
+    refresh: bool = False
+    provider: str | None = None
+    tag: str | None = None
+    cause: str | None = None
+    all: bool = False
+    outcome: str | None = None
+    action: str | None = None
+    number: str | None = None
+    ref: str | None = None
+    hlr: str | None = None
+    mobile: str | None = None
+    surname: str | None = None
+    comments: str | None = None
+    rules: str | None = None
+    since: str | None = None
+    level: str | None = None
+
+
+_decode = msgspec.json.Decoder(Order).decode
+
+
+class ControlDoor:
+    """Serves connections of the control socket."""
+
+    def __init__(self, ex: Exchange, inquiry: Inquiry, orders: Orders, reload: Reload, started_at: int) -> None:
+        self._ex = ex
+        self._inquiry = inquiry
+        self._orders = orders
+        self._reload = reload
+        self._started_at = started_at
+
+    async def serve(self, stream: trio.SocketStream) -> None:
+        """Serve one connection; whatever goes wrong costs this connection alone."""
+        async with stream:
+            try:
+                async with trio.open_nursery() as nursery:
+                    await Talk(stream, lambda line, cell: self._handle(line, cell, nursery)).run()
+            except* (trio.BrokenResourceError, OSError):
+                pass  # the operator has gone
+            except* Exception as errors:
+                log.error("connection failed door=control error=%s", type(errors.exceptions[0]).__name__)
+
+    def _handle(self, line: bytes, cell: Cell, nursery: trio.Nursery) -> None:
+        try:
+            order = _decode(line)
+        except msgspec.ValidationError as error:
+            message, field = read_refusal(error)
+            cell.fill(make_error("bad_request", message, field, find_ref(line)))
+            return
+        except (msgspec.DecodeError, RecursionError, UnicodeError):
+            cell.fill(make_error("bad_json", "not one JSON object in UTF-8 on a line of its own"))
+            return
+
+        def reply(answer: dict[str, Any]) -> None:
+            if order.ref is not None:
+                answer = {**answer, "ref": order.ref}
+            cell.fill(answer)
+
+        try:
+            if order.op in ("reload", "check"):
+                nursery.start_soon(self._apply, order, reply)
+            elif order.op == "balance" and order.refresh:
+                nursery.start_soon(self._refresh, order, reply)
+            else:
+                self._do(order, reply)
+        except Refused as refused:
+            cell.fill(make_error(refused.code, refused.message, refused.field, order.ref))
+
+    def _do(self, order: Order, reply: Callable[[dict[str, Any]], None]) -> None:
+        ex, op = self._ex, order.op
+        if op == "providers":
+            reply({"ok": True, "providers": [show_lane(ex, lane) for lane in ex.lanes.values()]})
+        elif op == "balance":
+            reply({"ok": True, "balance": show_balances(ex, self._chosen(order.name))})
+        elif op == "queue":
+            reply(list_queue(ex))
+        elif op == "held":
+            reply(list_held(ex, order.cause))
+        elif op == "status":
+            reply(self._inquiry.status(order.id or "", None))
+        elif op == "stats":
+            reply(self._show_stats())
+        elif op in ("cancel", "release"):
+            selection = Selection(order.id, order.provider, order.tag, order.cause, order.all)
+            (self._orders.cancel if op == "cancel" else self._orders.release)(selection, reply)
+        elif op == "resolve":
+            self._orders.resolve(order.id or "", order.outcome or "", reply)
+        elif op in ("pause", "drain"):
+            reply(self._orders.pause(order.name, "paused" if op == "pause" else "draining"))
+        elif op == "resume":
+            reply(self._orders.resume(order.name))
+        elif op == "suppress":
+            self._orders.suppress(order.action or "list", self._read_number(order.number), reply)
+        elif op == "ping":
+            reply({"ok": True, "node": ex.teller.node, "version": __version__})
+        elif op in LATER:
+            raise Refused("bad_request", f"{NOT_YET}{op}", "op")
+        else:
+            raise Refused("bad_request", "unknown op; `broker --help` lists the verbs", "op")
+
+    def _chosen(self, name: str | None) -> list[str]:
+        return list(self._ex.lanes) if name is None else [self._orders.find_lane(name).name]
+
+    def _read_number(self, number: str | None) -> str | None:
+        if number is None:
+            return None
+        try:
+            return read_number(number, self._ex.book.settings.broker.default_country).e164
+        except NumberError as error:
+            raise Refused("invalid_recipient", str(error), "number") from None
+
+    def _show_stats(self) -> dict[str, Any]:
+        ex = self._ex
+        return {
+            "ok": True,
+            "statuses": ex.query.count_statuses(),
+            "queued": ex.queued,
+            "node": ex.teller.node,
+            "version": __version__,
+            "uptime_ms": ex.now() - self._started_at,
+            "commits": ex.journal.commits,
+            "seq": ex.journal.ring.last,
+        }
+
+    async def _apply(self, order: Order, reply: Callable[[dict[str, Any]], None]) -> None:
+        try:
+            done = await self._reload(apply=order.op == "reload")
+        except ConfigError as error:
+            problems = [{"key": p.key, "line": p.line, "message": p.message} for p in error.problems]
+            message = "the configuration was refused; the old one goes on"
+            reply({"ok": False, "error": {"code": "bad_config", "message": message, "problems": problems}})
+            return
+        reply({"ok": True, **done})
+
+    async def _refresh(self, order: Order, reply: Callable[[dict[str, Any]], None]) -> None:
+        try:
+            names = self._chosen(order.name)
+        except Refused as refused:
+            reply(make_error(refused.code, refused.message, refused.field))
+            return
+        async with trio.open_nursery() as nursery:
+            for name in names:
+                nursery.start_soon(ask_balance, self._ex, self._ex.lanes[name])
+        reply({"ok": True, "balance": show_balances(self._ex, names)})

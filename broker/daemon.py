@@ -1,0 +1,323 @@
+"""The daemon: builds everything, owns nurseries and signals (DESIGN, floor 5). Decides nothing about messages.
+
+Order of a start: configuration, lock, store, recovery, doors, READY. Order of an end: no new submits, no new attempts, those in
+flight until the drain's deadline, the journal, goodbye. What is still open stays OPEN and is in doubt at the next start.
+"""
+
+import logging
+import os
+import random
+import signal
+import sys
+import time
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import trio
+
+from broker import __version__
+from broker.api.control import ControlDoor
+from broker.api.doors import DoorError, open_unix
+from broker.api.submit import SubmitDoor
+from broker.config import (
+    ConfigError,
+    PluginFacts,
+    Problem,
+    changes,
+    check_settings,
+    needs_restart,
+    read_settings,
+    store_path,
+)
+from broker.delivery.accept import Intake
+from broker.delivery.exchange import Exchange
+from broker.delivery.fleet import Fleet, make_book
+from broker.delivery.inquire import Inquiry
+from broker.delivery.orders import Orders
+from broker.delivery.recover import recover
+from broker.delivery.retention import run_retention
+from broker.delivery.router import run_router
+from broker.delivery.sweep import run_sweep
+from broker.delivery.watch import Watch
+from broker.ops.log import set_level, start_log
+from broker.ops.notify import find_watchdog, inherit_sockets, notify, notify_reloading
+from broker.provider.registry import Plugin, load_plugin
+from broker.provider.twin import serve_twin
+from broker.store.contract import StoreError
+from broker.store.journal import SqliteJournal, StoreBroken
+from broker.store.lock import FolderLock
+from broker.store.query import SqliteQuery
+from broker.store.ring import Ring
+from broker.store.sqlite import Writer, open_connection
+from broker.words.settings import ProviderSettings, Settings
+
+log = logging.getLogger("broker.daemon")
+
+RING = 8192
+TwinScript = Mapping[str, Mapping[str, Any]]
+
+
+def wall_clock() -> int:
+    """Milliseconds since the epoch, UTC."""
+    return time.time_ns() // 1_000_000
+
+
+def find_facts(name: str, plugin_path: tuple[str, ...]) -> PluginFacts:
+    """A plugin as the configuration sees it."""
+    plugin = load_plugin(name, plugin_path)
+    return PluginFacts(plugin.config_type, plugin.traits, plugin.check)
+
+
+def load_settings(config: Path, *, twins: bool) -> tuple[Settings, dict[str, Plugin]]:
+    """The settings and each provider's plugin. Raises ConfigError."""
+    settings = read_settings(config, plugins=find_facts, twins=twins)
+    path = settings.broker.plugin_path
+    return settings, {name: load_plugin(provider.plugin, path) for name, provider in settings.providers.items()}
+
+
+def log_problems(problems: list[Problem]) -> None:
+    """Every problem as a person reads it: file:line: key: message."""
+    for problem in problems:
+        print(problem.show() if hasattr(problem, "show") else f"{problem.file}:{problem.line or 0}: {problem.key}: {problem.message}",
+              file=sys.stderr)  # fmt: skip
+
+
+class Daemon:
+    """One running broker. `script` scripts the twins of `run --twins` and of the demo, by provider name."""
+
+    def __init__(self, config: Path, *, twins: bool = False, script: TwinScript | None = None) -> None:
+        self.config = config
+        self.twins = twins
+        self.script = script or {}
+        self.settings, self.plugins = load_settings(config, twins=twins)
+        self.twin_addresses: dict[str, str] = {}
+        self.served: dict[str, Any] = {}
+        self.ready = trio.Event()
+        self.feed_addresses: list[str] = []
+        self.started_at = wall_clock()
+
+    async def run(self) -> int:
+        """Serve until a signal or a broken store; the exit code."""
+        data_dir = Path(self.settings.broker.data_dir)
+        lock = FolderLock(data_dir)
+        try:
+            path = store_path(self.settings)
+            conn = open_connection(path)
+            query = SqliteQuery(path)
+            try:
+                return await self._serve(conn, query, path)
+            finally:
+                query.close()
+                conn.close()
+        finally:
+            lock.close()
+
+    async def _serve(self, conn: Any, query: SqliteQuery, path: Path) -> int:
+        writer = Writer(conn)
+        journal = SqliteJournal(writer, path, _run_in_thread(), wall_clock, Ring(RING, writer.seq))
+        randrange = random.SystemRandom().randrange
+        code = 0
+        try:
+            async with trio.open_nursery() as outer:
+                await outer.start(journal.run)
+                outer.start_soon(journal.watch_room)
+                async with trio.open_nursery() as nursery:
+                    await self._start_twins(nursery)
+                    settings = self._aim_at_twins(self.settings)
+                    ex = Exchange(make_book(settings, self.plugins), journal, query, wall_clock, partial(randrange, 1_000_000))
+                    await self._start(ex, writer, nursery, outer)
+                    code = await self._wait_end(ex, nursery)
+                await journal.wait_committed()
+                outer.cancel_scope.cancel()
+        except* StoreBroken as broken:
+            log.critical("stopped: %s", broken.exceptions[0])
+            code = 1
+        return code
+
+    async def _start(self, ex: Exchange, writer: Writer, nursery: trio.Nursery, outer: trio.Nursery) -> None:
+        self.ex = ex
+        writer.adopt_strays(list(ex.book.accounts))
+        fleet = Fleet(ex, nursery)
+        fleet.make_lanes(self.plugins)
+        self.fleet = fleet
+        for recipient, scope, _, _ in ex.query.read_suppressions():
+            ex.suppressions.add(recipient, scope)
+        found = await recover(ex)
+        if found:
+            log.warning("recovered attempts left open by a crash count=%d", found)
+        intake = Intake(ex)
+        inquiry, orders = Inquiry(ex, intake), Orders(ex)
+        submit = SubmitDoor(ex, intake, inquiry, orders)
+        control = ControlDoor(ex, inquiry, orders, self.reload, self.started_at)
+        await self._open_doors(ex, submit, control, nursery)
+        await fleet.start()
+        await nursery.start(run_router, ex)
+        nursery.start_soon(run_sweep, ex)
+        nursery.start_soon(run_retention, ex)
+        watchdog = find_watchdog()
+        if watchdog is not None:
+            nursery.start_soon(Watch(ex).run, watchdog)
+        ex.say("node.started", version=__version__)
+        log.info("started node=%s version=%s providers=%d", ex.teller.node, __version__, len(ex.lanes))
+        notify("READY=1")
+        self.ready.set()
+
+    async def _open_doors(self, ex: Exchange, submit: SubmitDoor, control: ControlDoor, nursery: trio.Nursery) -> None:
+        settings = self.settings
+        inherited = inherit_sockets()
+        served = (
+            ("submit", settings.submit.socket, settings.submit.mode, settings.submit.group, submit.serve),
+            ("control", settings.control.socket, 0o600, None, control.serve),
+        )
+        for name, path, mode, group, serve in served:
+            if name in inherited:
+                listener = trio.SocketListener(trio.socket.from_stdlib_socket(inherited[name]))
+            else:
+                listener = await open_unix(path, mode, group)
+            nursery.start_soon(partial(trio.serve_listeners, serve, [listener], handler_nursery=nursery))
+        if settings.feed is not None:
+            from broker.api.feed import FeedDoor  # a broker without [feed] does not load the websocket library
+
+            feed = FeedDoor(
+                ring=ex.journal.ring, query=ex.query, node=ex.teller.node, settings=lambda: self.settings, now=ex.now
+            )
+            self.feed_addresses = await nursery.start(feed.serve)
+
+    async def _start_twins(self, nursery: trio.Nursery) -> None:
+        if not self.twins:
+            return
+        for name, provider in self.settings.providers.items():
+            plugin = self.plugins[name]
+            if plugin.open_session is not None:
+                continue  # a session plugin of this version is its own twin
+            twin = make_twin(plugin, provider, self.script.get(name, {}))
+            self.served[name] = twin
+            port = await nursery.start(partial(serve_twin, twin, clock=wall_clock))
+            self.twin_addresses[name] = f"http://127.0.0.1:{port}"
+
+    def _aim_at_twins(self, settings: Settings) -> Settings:
+        if not self.twins:
+            return settings
+        providers = {
+            name: _aim(provider, self.twin_addresses[name]) if name in self.twin_addresses else provider
+            for name, provider in settings.providers.items()
+        }
+        return msgspec.structs.replace(settings, providers=providers)
+
+    async def _wait_end(self, ex: Exchange, nursery: trio.Nursery) -> int:
+        with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals:
+            async for number in signals:
+                if number == signal.SIGHUP:
+                    nursery.start_soon(self._reload_by_signal)
+                    continue
+                break
+            notify("STOPPING=1")
+            log.info("stopping: attempts in flight may end for %d ms", self.settings.broker.drain)
+            ex.is_stopping = True
+            ex.say("node.stopping")
+            async with trio.open_nursery() as ending:
+                ending.start_soon(self._drain, ex, ending.cancel_scope)
+                async for number in signals:
+                    if number != signal.SIGHUP:
+                        log.warning("second signal: stopping now")
+                        break
+                ending.cancel_scope.cancel()
+        with trio.CancelScope(shield=True, deadline=trio.current_time() + 5):
+            await ex.journal.wait_committed()
+        nursery.cancel_scope.cancel()
+        return 0
+
+    async def _drain(self, ex: Exchange, scope: trio.CancelScope) -> None:
+        with trio.move_on_after(self.settings.broker.drain / 1000):
+            while any(lane.in_flight for lane in ex.lanes.values()):
+                await trio.sleep(0.02)
+        scope.cancel()
+
+    async def _reload_by_signal(self) -> None:
+        notify_reloading()
+        try:
+            await self.reload()
+        except ConfigError as error:
+            log_problems(error.problems)
+            log.error("reload refused: the old configuration goes on problems=%d", len(error.problems))
+        notify("READY=1")
+
+    async def reload(self, *, apply: bool = True) -> dict[str, Any]:
+        """Read the file again and apply all of it, or nothing. Raises ConfigError."""
+        try:
+            settings, plugins = load_settings(self.config, twins=self.twins)
+            if self.twins:
+                new = {name for name in settings.providers if name not in self.twin_addresses and not plugins[name].open_session}
+                if new:
+                    where = f"providers.{min(new)}"
+                    raise ConfigError([Problem(where, None, "a provider added under --twins needs a restart", settings.file)])
+        except ConfigError as error:
+            if apply:
+                shown = [{"key": p.key, "line": p.line, "message": p.message} for p in error.problems]
+                self.ex.say("config.refused", hash=None, problems=shown)
+            raise
+        changed, restart = changes(self.settings, settings), needs_restart(self.settings, settings)
+        if apply:
+            self.settings, self.plugins = settings, plugins
+            await self.fleet.apply(make_book(self._aim_at_twins(settings), plugins), plugins)
+            set_level(settings.broker.log)
+            self.ex.say("config.applied", hash=settings.hash, changes=changed)
+            log.info("configuration applied hash=%s changes=%d", settings.hash, len(changed))
+        return {"changes": changed, "restart": restart, "hash": settings.hash}
+
+
+def make_twin(plugin: Plugin, provider: ProviderSettings, script: Mapping[str, Any]) -> Any:
+    """The account's twin, which knows the account's own credentials."""
+    known = {}
+    for field in msgspec.structs.fields(type(provider.config)):
+        value = getattr(provider.config, field.name)
+        if field.name in ("username", "password", "key"):
+            known[field.name] = value.reveal() if hasattr(value, "reveal") else value
+    return plugin.twin_type(**{**known, **script})
+
+
+def _aim(provider: ProviderSettings, address: str) -> ProviderSettings:
+    """The account with every address of its plugin pointing at its twin."""
+    config = provider.config
+    names = [field.name for field in msgspec.structs.fields(type(config)) if field.name in ("url", "long_url", "http_url")]
+    return msgspec.structs.replace(provider, config=msgspec.structs.replace(config, **dict.fromkeys(names, address)))
+
+
+def _run_in_thread() -> Callable[[Callable[[], None]], Any]:
+    limiter = trio.CapacityLimiter(1)
+
+    async def run(work: Callable[[], None]) -> None:
+        await trio.to_thread.run_sync(work, limiter=limiter)
+
+    return run
+
+
+def run_daemon(config: Path, *, twins: bool = False) -> int:
+    """`broker run`: the daemon in the foreground; the exit code."""
+    os.umask(0o077)
+    try:
+        daemon = Daemon(config, twins=twins)
+    except ConfigError as error:
+        log_problems(error.problems)
+        return 78
+    start_log(daemon.settings.broker.log)
+    facts = {
+        provider.plugin: find_facts(provider.plugin, daemon.settings.broker.plugin_path)
+        for provider in daemon.settings.providers.values()
+    }
+    log_problems(list(check_settings(daemon.settings, facts)))
+    try:
+        return trio.run(daemon.run)
+    except* (StoreError, DoorError) as errors:
+        print(f"broker: {_first(errors)}", file=sys.stderr)
+    return 1
+
+
+def _first(errors: BaseExceptionGroup[Any]) -> BaseException:
+    error: BaseException = errors
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error

@@ -1,0 +1,122 @@
+"""Carrying: the one place where bytes leave for a provider, and where an exception in a plugin becomes an outcome.
+
+Never decides what follows an outcome. Before the first byte everything is a proven refusal; after it only a parsed answer proves
+anything (DESIGN, In doubt).
+"""
+
+import logging
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol, cast
+
+import msgspec
+import trio
+
+from broker.delivery.exchange import Exchange
+from broker.delivery.flight import Flight
+from broker.delivery.settle import settle
+from broker.provider.answers import judge
+from broker.provider.contract import Call, Outcome, Reply, Send, Session, Traits
+from broker.routing import Account
+from broker.store.failpoints import failpoint
+from broker.words.message import Message
+
+log = logging.getLogger("broker.delivery")
+
+
+class Caller(Protocol):
+    """What an HTTP account does: one call, answered by a reply or by the transport's verdict."""
+
+    async def call(self, call: Call) -> Reply | Outcome:
+        """Never raises but for cancellation."""
+
+    async def aclose(self) -> None:
+        """Close every connection."""
+
+
+class Carrier:
+    """A provider's plugin with what it needs to be used: its configuration, its HTTP account or its session."""
+
+    def __init__(
+        self, plugin: Any, config: Any, account: Account, caller: Caller | None, session: Session | None, timeout: int
+    ) -> None:
+        self.plugin = plugin
+        self.config = config
+        self.account = account
+        self.caller = caller
+        self.session = session
+        self.timeout = timeout
+        self.codes: dict[str, str] = account.settings.codes
+        self.in_use = 0
+        self.traits: Traits = plugin.find_traits(config)
+
+    def find_sender(self, message: Message) -> str | None:
+        """The sender id for this message at this account."""
+        return self.account.find_sender(message)
+
+    async def submit(self, sends: Sequence[Send], now: Callable[[], int]) -> list[Outcome]:
+        """Hand the messages over: one outcome each. Raises nothing but cancellation."""
+        if self.session is not None:
+            return await self._submit_session(self.session, sends)
+        try:
+            call = self.plugin.build(self.config, sends, now())
+        except Exception as error:
+            return _fault(self.plugin.name, error, sends, "unsuitable")
+        assert self.caller is not None
+        reply = await self.caller.call(call)
+        if isinstance(reply, Outcome):
+            return [reply] * len(sends)
+        judged = judge(reply, self.traits.statuses, now())
+        if judged is not None:
+            return [judged] * len(sends)
+        try:
+            outcomes: list[Outcome] = self.plugin.parse(self.config, reply, sends)
+        except Exception as error:
+            return _fault(self.plugin.name, error, sends, "in_doubt")
+        if len(outcomes) != len(sends):
+            return _fault(self.plugin.name, ValueError("not one outcome for each send"), sends, "in_doubt")
+        return outcomes
+
+    async def _submit_session(self, session: Session, sends: Sequence[Send]) -> list[Outcome]:
+        with trio.move_on_after(self.timeout / 1000):
+            try:
+                return await session.submit(sends)
+            except Exception as error:
+                return _fault(self.plugin.name, error, sends, "in_doubt")
+        return [Outcome("in_doubt", None, "no answer in time", evidence="timeout")] * len(sends)
+
+
+def _fault(name: str, error: Exception, sends: Sequence[Send], class_: str) -> list[Outcome]:
+    # The exception's own text may hold what must not be logged: its type and line say enough.
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    line = trace.tb_lineno if trace is not None else 0
+    log.error("plugin failed plugin=%s error=%s line=%d", name, type(error).__name__, line)
+    fault = Outcome(cast(Any, class_), "plugin_error", f"the plugin failed: {type(error).__name__}", evidence="plugin")
+    return [fault] * len(sends)
+
+
+async def carry(ex: Exchange, carrier: Carrier, flights: list[Flight]) -> None:
+    """Send the opened attempts in one call and settle each by its outcome. No byte leaves after a message's validity."""
+    failpoint("attempt.opened")
+    now = ex.now()
+    late = [flight for flight in flights if now >= flight.message.valid_until]
+    if late:
+        for flight in late:
+            settle(ex, flight, Outcome("expired", "validity", "validity passed before the first byte", evidence="not sent"))
+        flights = [flight for flight in flights if flight not in late]
+        if not flights:
+            return
+    sends = [
+        Send(flight.message, flight.attempt.id, flight.attempt.n, flight.attempt.sender, flight.attempt.key) for flight in flights
+    ]
+    carrier.in_use += 1
+    try:
+        outcomes = await carrier.submit(sends, ex.now)
+    finally:
+        carrier.in_use -= 1
+    failpoint("attempt.answered")
+    for flight, outcome in zip(flights, outcomes, strict=True):
+        if carrier.codes and outcome.code in carrier.codes and outcome.class_ != "accepted":
+            outcome = msgspec.structs.replace(outcome, class_=cast(Any, carrier.codes[outcome.code]))
+        settle(ex, flight, outcome)

@@ -1,0 +1,70 @@
+"""Making events: the one place that turns a message's change into what the feed tells (CONTRACT §6)."""
+
+from typing import Any
+
+from broker.store.contract import Entry
+from broker.store.rows import pack_event
+from broker.words.attempt import Attempt
+from broker.words.clock import show_time
+from broker.words.event import Happening, MessageEvent
+from broker.words.message import Message
+from broker.words.money import show_micro
+
+
+class Teller:
+    """Makes events of this node."""
+
+    __slots__ = ("node",)
+
+    def __init__(self, node: str) -> None:
+        self.node = node
+
+    def tell(
+        self,
+        message: Message,
+        status: str,
+        now: int,
+        attempt: Attempt | None = None,
+        *,
+        type_: str | None = None,
+        class_: str | None = None,
+        code: str | None = None,
+        detail: str | None = None,
+        ref: str | None = None,
+        next_at: int | None = None,
+        rule: str | None = None,
+    ) -> Entry:
+        """The entry for `message` being `status` at `now`, because of `attempt` where there is one."""
+        provider = n = price = currency = None
+        if attempt is not None:
+            provider, n, currency = attempt.provider, attempt.n, attempt.currency
+            price = None if attempt.price is None else show_micro(attempt.price)
+        event = MessageEvent(
+            show_time(now),
+            type_ or "message." + status,
+            self.node,
+            message.id,
+            status,
+            message.ref,
+            message.client,
+            message.to,
+            message.country,
+            message.tags,
+            rule or message.progress.rule,
+            provider,
+            n,
+            ref,
+            class_,
+            code,
+            detail,
+            None if next_at is None else show_time(next_at),
+            message.segments,
+            price,
+            currency,
+        )
+        return Entry(event, message.id, pack_event(event))
+
+    def happen(self, type_: str, now: int, **fields: Any) -> Entry:
+        """The entry for something that is not a message's."""
+        event = Happening(show_time(now), type_, self.node, fields)
+        return Entry(event, None, pack_event(event))

@@ -1,0 +1,173 @@
+"""The exchange: what every part of delivery shares. Holds the applied book, the store's two sides, the lanes and the clock.
+
+It decides nothing; it is the one value that `daemon` builds and the rooms of this floor pass to each other.
+"""
+
+import os
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import trio
+
+from broker.delivery.events import Teller
+from broker.policy import Sides
+from broker.routing import Book, Route, Rule, Standing, find_rule, rank
+from broker.store.contract import Entry, Put
+from broker.store.journal import SqliteJournal
+from broker.store.query import SqliteQuery
+from broker.words.attempt import Attempt
+from broker.words.message import Message, Progress
+from broker.words.status import RANK
+
+if TYPE_CHECKING:
+    from broker.delivery.lane import Lane
+
+
+class Suppressions:
+    """Who is never written to: recipient -> scopes (`all`, or `sender:ID`). The store has the truth; this is its copy."""
+
+    def __init__(self) -> None:
+        self.scopes: dict[str, set[str]] = {}
+
+    def add(self, recipient: str, scope: str) -> None:
+        """Bar a recipient."""
+        self.scopes.setdefault(recipient, set()).add(scope)
+
+    def remove(self, recipient: str) -> bool:
+        """Take a recipient off whatever the scope. True when there was one."""
+        return self.scopes.pop(recipient, None) is not None
+
+    def is_barred(self, recipient: str, sender: str | None) -> bool:
+        """True when nobody, or not this sender, may write to the recipient."""
+        scopes = self.scopes.get(recipient)
+        return scopes is not None and ("all" in scopes or f"sender:{sender or ''}" in scopes)
+
+
+class Exchange:
+    """Everything delivery shares. `epoch` rises whenever a ranking made earlier may no longer hold."""
+
+    def __init__(
+        self,
+        book: Book,
+        journal: SqliteJournal,
+        query: SqliteQuery,
+        now: Callable[[], int],
+        draw: Callable[[], int],
+    ) -> None:
+        self.book = book
+        self.journal = journal
+        self.query = query
+        self.now = now
+        self.draw = draw
+        self.teller = Teller(book.settings.broker.name)
+        self.lanes: dict[str, Lane] = {}
+        self.standings: dict[str, Standing] = {}
+        self.suppressions = Suppressions()
+        self.epoch = 0
+        self.queued = 0
+        self.is_stopping = False
+        self.router_bell = Bell()
+        self.sweep_bell = Bell()
+        self.releases: dict[str, int] = {}
+        self._tokens = b""
+
+    def make_token(self) -> str:
+        """128 random bits in hex; drawn from the system in larger pieces."""
+        if len(self._tokens) < 16:
+            self._tokens = os.urandom(4096)
+        token, self._tokens = self._tokens[:16], self._tokens[16:]
+        return token.hex()
+
+    def rank(self, rule: Rule, message: Message, progress: Progress) -> Route:
+        """The route of `message` under `rule` as things stand now."""
+        return rank(rule, message, self.standings, progress.visited)
+
+    def find_rule(self, message: Message, now: int) -> Rule | None:
+        """The rule that holds for `message` under the newest applied configuration."""
+        return find_rule(self.book, message, now, message.progress)
+
+    def look_around(self, message: Message, now: int, attempts: list[Attempt] | None = None, except_n: int = 0) -> Sides:
+        """What surrounds a decision on `message`: ranking, the next rule, and the copies other than attempt `except_n`."""
+        doubted, accepted = False, None
+        if attempts is None and message.attempts > (1 if except_n else 0):
+            attempts = self.query.find_attempts(message.id)
+        for attempt in attempts or ():
+            if attempt.n == except_n:
+                continue
+            if attempt.state in ("in_doubt", "abandoned"):
+                doubted = True
+            elif attempt.state == "accepted":
+                accepted = _higher(accepted, attempt.receipt)
+        return Sides(
+            rank=lambda rule, progress: rank(rule, message, self.standings, progress.visited),
+            next_rule=lambda progress: find_rule(self.book, message, now, progress),
+            draw=self.draw(),
+            doubted=doubted,
+            accepted=accepted,
+        )
+
+    def say(self, type_: str, **fields: Any) -> None:
+        """Tell the feed something that is not a message's."""
+        self.journal.put(Put(entries=(self.teller.happen(type_, self.now(), **fields),), hurry=False))
+
+    def keep(self, kind: str, name: str, value: dict[str, Any] | None, *entries: Entry) -> None:
+        """Keep a fact across restarts, with the events that tell of it, in one transaction."""
+        self.journal.put(Put(facts=((kind, name, value),), entries=entries))
+
+    def release_at(self, cause: str, at: int) -> None:
+        """From `at` on, messages held for `cause` may find a candidate again."""
+        self.releases[cause] = min(at, self.releases.get(cause, at))
+        self.router_bell.ring_at(at)
+
+    def wake(self, name: str | None, at: int, now: int) -> None:
+        """A row of lane `name` (None: the router's) is due at `at`."""
+        lane = self.lanes.get(name) if name is not None else None
+        if lane is not None and lane.standing.out is None:
+            lane.expect(at, now)
+        else:
+            self.router_bell.ring_at(at)
+
+
+def _higher(one: str | None, other: str | None) -> str:
+
+    other = other if other in RANK and other != "progress" else ""
+    if not one:
+        return other or ""
+    return other if other and RANK[other] > RANK[one] else one
+
+
+class Bell:
+    """Wakes one waiting task at the earliest time that it was rung for."""
+
+    def __init__(self) -> None:
+        self._at: int | None = None
+        self._rung = 0.0
+        self._lot = trio.lowlevel.ParkingLot()
+
+    def is_overdue(self, now: int, seconds: float) -> bool:
+        """True when a ring has been due for longer than `seconds` and nobody came."""
+        if self._at is None or now - self._at < seconds * 1000:
+            return False
+        return trio.current_time() - self._rung > seconds
+
+    def ring_at(self, at: int) -> None:
+        """Wake the waiter at `at` (milliseconds) or earlier."""
+        if self._at is None or at < self._at:
+            self._at = at
+            self._rung = trio.current_time()
+            self._lot.unpark_all()
+
+    async def wait(self, now: Callable[[], int]) -> None:
+        """Return when the earliest ring is due, and forget it."""
+        while True:
+            at = self._at
+            if at is None:
+                await self._lot.park()
+                continue
+            wait = at - now()
+            if wait <= 0:
+                self._at = None
+                await trio.lowlevel.checkpoint()
+                return
+            with trio.move_on_after(wait / 1000):
+                await self._lot.park()

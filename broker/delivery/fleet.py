@@ -1,0 +1,136 @@
+"""The fleet: the lanes of the applied configuration, and their change at a reload.
+
+Every ranking uses the newest book; an attempt under way ends with the account that it began with. A provider that is gone gets no new
+attempts, but its polls live until its messages are final.
+"""
+
+from collections.abc import Mapping
+from functools import partial
+
+import trio
+
+from broker.delivery.carry import Caller, Carrier
+from broker.delivery.exchange import Exchange
+from broker.delivery.health import RateBucket
+from broker.delivery.lane import Lane
+from broker.delivery.notes import keep_state
+from broker.delivery.polls import run_balance, run_polls
+from broker.delivery.receipts import take_receipts
+from broker.provider.http import Account as HttpAccount
+from broker.provider.registry import Plugin
+from broker.routing import Book, Standing, compile_book
+from broker.words.settings import ProviderSettings, Settings
+from broker.words.status import SELF_RELEASING
+
+
+def make_book(settings: Settings, plugins: Mapping[str, Plugin]) -> Book:
+    """The book of `settings`; `plugins` by provider name."""
+    facts = {name: plugin.find_traits(settings.providers[name].config) for name, plugin in plugins.items()}
+    buckets = {
+        name: partial(plugin.buckets, settings.providers[name].config) for name, plugin in plugins.items() if plugin.buckets is not None
+    }
+    return compile_book(settings, facts, buckets)
+
+
+class Fleet:
+    """Starts and changes lanes. `nursery` is where their tasks live."""
+
+    def __init__(self, ex: Exchange, nursery: trio.Nursery) -> None:
+        self.ex = ex
+        self._nursery = nursery
+        self._kept = ex.query.read_facts("provider")
+
+    def make_lanes(self, plugins: Mapping[str, Plugin]) -> None:
+        """A lane for each provider of the exchange's book, not yet started."""
+        for name, account in self.ex.book.accounts.items():
+            self._make_lane(account.settings, plugins[name])
+
+    async def start(self) -> None:
+        """Start every lane and its polls."""
+        for lane in self.ex.lanes.values():
+            await self._start_lane(lane)
+
+    def _make_lane(self, settings: ProviderSettings, plugin: Plugin) -> Lane:
+        ex = self.ex
+        standing = ex.standings.setdefault(settings.name, Standing(settings.name))
+        lane = Lane(ex, settings, self._make_carrier(settings, plugin), standing)
+        kept = self._kept.get(settings.name, {})
+        lane.health.paused = kept.get("paused")
+        if kept.get("suspended"):
+            lane.health.suspend(kept["suspended"], ex.now())
+            lane.health.probe_at = ex.now()  # time passed: ask at once
+        lane.health.show(ex.now())
+        ex.lanes[settings.name] = lane
+        return lane
+
+    def _make_carrier(self, settings: ProviderSettings, plugin: Plugin) -> Carrier:
+        account = self.ex.book.accounts[settings.name]
+        caller: Caller | None = None
+        session = None
+        if plugin.open_session is not None:
+            session = plugin.open_session(settings.config, settings.name)
+        else:
+            caller = HttpAccount(max_connections=settings.max_in_flight + 2, timeout=settings.timeout)
+        return Carrier(plugin, settings.config, account, caller, session, settings.timeout)
+
+    async def _start_lane(self, lane: Lane) -> None:
+        carrier = lane.carrier
+        if carrier.session is not None:
+            sink = partial(take_receipts, self.ex, lane)
+            await self._nursery.start(partial(carrier.session.run, sink))
+        await self._nursery.start(lane.run)
+        self._nursery.start_soon(run_polls, self.ex, lane)
+        if carrier.plugin.balance is not None:
+            self._nursery.start_soon(run_balance, self.ex, lane)
+
+    async def apply(self, book: Book, plugins: Mapping[str, Plugin]) -> None:
+        """Make `book` the newest: new lanes start, changed ones change, those gone end, and held messages are looked at again."""
+        ex = self.ex
+        old = ex.book
+        ex.book = book
+        ex.epoch += 1
+        now = ex.now()
+        for name, account in book.accounts.items():
+            lane = ex.lanes.get(name)
+            if lane is None:
+                await self._start_lane(self._make_lane(account.settings, plugins[name]))
+                continue
+            before = old.accounts.get(name)
+            if lane.is_gone or before is None or before.settings != account.settings:
+                self._change_lane(lane, account.settings, plugins[name])
+            if lane.health.lift():
+                keep_state(lane, ("provider.resumed", "the configuration was reloaded", None, None))
+            lane.health.show(now)
+            lane.expect(now, now)
+        for name, lane in ex.lanes.items():
+            if name not in book.accounts:
+                lane.is_gone = True
+                lane.health.paused = "disabled"
+                lane.health.show(now)
+                lane.bell.ring_at(0)
+        for cause in SELF_RELEASING:
+            ex.release_at(cause, now)
+
+    def _change_lane(self, lane: Lane, settings: ProviderSettings, plugin: Plugin) -> None:
+        """The lane goes on under new settings; calls under way end on the old account, which closes after them."""
+        old = lane.carrier
+        if lane.is_gone:
+            lane.is_gone, lane.health.paused = False, None
+        lane.settings = settings
+        if old.session is not None and old.plugin is plugin and old.config == settings.config:
+            lane.carrier.account = self.ex.book.accounts[settings.name]
+        else:
+            lane.carrier = self._make_carrier(settings, plugin)
+            if old.caller is not None:
+                self._nursery.start_soon(_close_later, old)
+        lane.traits = lane.carrier.traits
+        lane.ledger.credit, lane.ledger.spend = settings.credit, settings.spend
+        lane.health.breaker = settings.breaker
+        lane.rate = RateBucket(settings.rate, self.ex.now())
+
+
+async def _close_later(carrier: Carrier) -> None:
+    while carrier.in_use:
+        await trio.sleep(0.25)
+    if carrier.caller is not None:
+        await carrier.caller.aclose()

@@ -1,0 +1,135 @@
+"""Inquiries: what happened to a message, and what would happen to one now. Changes nothing."""
+
+from typing import Any
+
+import msgspec
+
+from broker.delivery.accept import Intake, Refused, Submit
+from broker.delivery.exchange import Exchange
+from broker.routing import Route, Rule, rank
+from broker.words.attempt import Attempt
+from broker.words.clock import show_time
+from broker.words.message import Message
+from broker.words.money import show_count, show_micro
+from broker.words.status import COPIES
+
+
+class Inquiry:
+    """Answers `status` and `explain` from every door."""
+
+    def __init__(self, ex: Exchange, intake: Intake) -> None:
+        self.ex = ex
+        self.intake = intake
+
+    def status(self, id_: str, client: str | None) -> dict[str, Any]:
+        """A message with its attempts and events. `client` None: an operator, who may see every message. Raises Refused."""
+        message = self.ex.query.find_message(id_)
+        if message is None or (client is not None and message.client != client):
+            raise Refused("not_found", "no message of yours has this id", "id")
+        attempts = self.ex.query.find_attempts(id_)
+        events = [show_event(seq, body) for seq, body in self.ex.query.read_history(id_)]
+        return {
+            "ok": True,
+            "message": self._show_message(message, attempts, events),
+            "attempts": [show_attempt(attempt) for attempt in attempts],
+            "events": events,
+        }
+
+    def _show_message(self, message: Message, attempts: list[Attempt], events: list[dict[str, Any]]) -> dict[str, Any]:
+        last = dict(events[-1]) if events else {}
+        last.pop("seq", None)
+        final_at, rule = self.ex.query.find_times(message.id)
+        return last | {
+            "id": message.id,
+            "status": message.status,
+            "detail": message.detail,
+            "rule": message.progress.rule or rule,
+            "accepted_at": show_time(message.accepted_at),
+            "valid_until": show_time(message.valid_until),
+            "send_at": None if message.send_at is None else show_time(message.send_at),
+            "final_at": None if final_at is None else show_time(final_at),
+            "next_at": show_time(message.next_at) if final_at is None and message.next_at else None,
+            "encoding": message.encoding,
+            "priority": ("high", "normal", "low")[message.priority],
+            "from": message.sender,
+            "text": message.text,
+            "copies": sum(attempt.state in COPIES for attempt in attempts),
+        }
+
+    def explain(self, request: Submit, client: str) -> dict[str, Any]:
+        """What would happen to `request` now; or, with `id`, what would happen next to that message. Raises Refused."""
+        ex = self.ex
+        now = ex.now()
+        if request.id is not None:
+            message = ex.query.find_message(request.id)
+            if message is None or message.client != client:
+                raise Refused("not_found", "no message of yours has this id", "id")
+            rule = ex.find_rule(message, now)
+            if rule is None:
+                raise Refused("no_route", "no rule matches this message any more")
+            route = ex.rank(rule, message, message.progress)
+        else:
+            message = self.intake.read(msgspec.structs.replace(request, text=request.text or "."), client, now)
+            rule, route = self._route(message, now)
+        return self._show_route(message, rule, route)
+
+    def _route(self, message: Message, now: int) -> tuple[Rule, Route]:
+        try:
+            return self.intake.route(message, now)
+        except Refused:
+            rule = self.ex.find_rule(message, now)
+            if rule is None:
+                raise
+            return rule, rank(rule, message, self.ex.standings, {})
+
+    def _show_route(self, message: Message, rule: Rule, route: Route) -> dict[str, Any]:
+        named = {each.provider for each in route.candidates} | {each.provider for each in route.left_out}
+        left_out = [{"provider": left.provider, "reason": left.reason} for left in route.left_out]
+        for name, account in self.ex.book.accounts.items():
+            if name not in named:
+                reason = "disabled" if not account.enabled else f"rule {rule.name} does not use it"
+                left_out.append({"provider": name, "reason": reason})
+        return {
+            "ok": True,
+            "rule": rule.name,
+            "order": rule.order,
+            "country": message.country,
+            "segments": message.segments,
+            "encoding": message.encoding,
+            "candidates": [
+                {
+                    "provider": candidate.provider,
+                    "price": None if candidate.price is None else show_micro(candidate.price),
+                    "currency": candidate.currency,
+                    "credit": None if candidate.credit is None else show_count(candidate.credit),
+                }
+                for candidate in route.candidates
+            ],
+            "left_out": left_out,
+        }
+
+
+def show_event(seq: int, body: bytes) -> dict[str, Any]:
+    """An event as the feed shows it."""
+    event: dict[str, Any] = {"seq": seq}
+    event.update(msgspec.json.decode(body))
+    return event
+
+
+def show_attempt(attempt: Attempt) -> dict[str, Any]:
+    """An attempt as `status` shows it (CONTRACT §4)."""
+    return {
+        "n": attempt.n,
+        "provider": attempt.provider,
+        "state": attempt.state,
+        "class": attempt.class_,
+        "code": attempt.code,
+        "detail": attempt.detail,
+        "provider_refs": list(attempt.refs),
+        "parts": attempt.parts,
+        "price": None if attempt.price is None else show_micro(attempt.price),
+        "currency": attempt.currency,
+        "opened_at": show_time(attempt.opened_at),
+        "closed_at": None if attempt.closed_at is None else show_time(attempt.closed_at),
+        "receipt": attempt.receipt,
+    }

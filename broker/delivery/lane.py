@@ -1,0 +1,305 @@
+"""A lane: the way to one provider account. Its own queue, rate, window, health and credit, so that no other lane feels its trouble.
+
+Reads only its own due rows, in bounded pages; ranks each again just before its attempt opens, and only rewrites `lane` if another
+provider wins by then. Ranking and booking are synchronous; I/O happens in `carry`. The truth about rows is the store's.
+"""
+
+from collections import deque
+from decimal import Decimal
+
+import trio
+
+from broker.delivery.carry import Carrier, carry
+from broker.delivery.exchange import Bell, Exchange
+from broker.delivery.flight import Flight
+from broker.delivery.health import Health, RateBucket
+from broker.delivery.ledger import Ledger
+from broker.delivery.router import find_place
+from broker.routing import Candidate, Rule, Standing
+from broker.store.contract import Answer, Change, Step
+from broker.words.attempt import Attempt
+from broker.words.message import Message
+from broker.words.settings import ProviderSettings
+
+SHARES = (8, 3, 1)
+PAGE = 200
+Waiting = tuple[Message, Rule | None, Candidate | None, int]
+
+
+class Lane:
+    """One account's lane. `carrier` is what hands messages over: an HTTP plugin with its account, or a session."""
+
+    def __init__(self, ex: Exchange, settings: ProviderSettings, carrier: Carrier, standing: Standing) -> None:
+        self.ex = ex
+        self.name = settings.name
+        self.settings = settings
+        self.carrier = carrier
+        self.traits = carrier.traits
+        self.standing = standing
+        self.ledger = Ledger(standing, settings.credit, settings.spend, carrier.plugin.balance is not None)
+        self.health = Health(standing, settings.breaker)
+        self.rate = RateBucket(settings.rate, ex.now())
+        self.in_flight = 0
+        self.bell = Bell()
+        self.poll_bell = Bell()
+        self.balance_bell = Bell()
+        self.is_gone = False
+        self.accepted = self.refused = self.delivered = self.finals = 0
+        self._nursery: trio.Nursery | None = None
+        self._queues: tuple[deque[Waiting], ...] = (deque(), deque(), deque())
+        self._size = 0
+        self._ids: set[str] = set()
+        self._credits = list(SHARES)
+        self._has_more = True
+        self._is_pumping = False
+
+    @property
+    def can_query(self) -> bool:
+        """True where the provider can be asked for a message's fate."""
+        return self.carrier.plugin.query is not None
+
+    @property
+    def has_room(self) -> bool:
+        """True while a new message may wait in memory; else it waits in the store alone."""
+        return not self._has_more and self._size < PAGE
+
+    @property
+    def is_pressed(self) -> bool:
+        """True when a message waits for a slot: then an outcome must not wait for company."""
+        return self.in_flight >= self.settings.max_in_flight and (self._size > 0 or self._has_more)
+
+    @property
+    def window(self) -> int:
+        """Messages that may be on their way at once: one while the breaker or a suspension is probed."""
+        return 1 if self.health.open_until is not None or self.health.suspended is not None else self.settings.max_in_flight
+
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Serve until cancelled: whenever something is due, open attempts and send them."""
+        async with trio.open_nursery() as nursery:
+            self._nursery = nursery
+            task_status.started()
+            self.bell.ring_at(0)
+            while True:
+                await self.bell.wait(self.ex.now)
+                self.pump()
+
+    def expect(self, at: int, now: int) -> None:
+        """A row of this lane is due at `at`: read it from the store then."""
+        if at <= now:
+            self._has_more = True
+        self.bell.ring_at(at)
+
+    def offer(self, message: Message, rule: Rule, candidate: Candidate) -> None:
+        """A message just accepted, in the same commit: it need not be read back. Call only while `has_room`."""
+        self._add((message, rule, candidate, self.ex.epoch))
+
+    def offer_again(self, message: Message, now: int) -> None:
+        """A message that waits for this lane again, its row committed."""
+        if message.next_at <= now and self.has_room and self.standing.out is None:
+            self._add((message, None, None, -1))
+        else:
+            self.ex.wake(self.name, message.next_at, now)
+
+    def _add(self, waiting: Waiting) -> None:
+        message = waiting[0]
+        if message.id in self._ids:
+            return
+        self._ids.add(message.id)
+        self._queues[message.priority].append(waiting)
+        self._size += 1
+        if self._size == 1 or self.in_flight < self.settings.max_in_flight:
+            self.bell.ring_at(0)
+
+    def forget(self) -> None:
+        """Let go of what waits in memory: the rows are in the store, and others may take them."""
+        for queue in self._queues:
+            queue.clear()
+        self._ids.clear()
+        self._size = 0
+        self._has_more = True
+
+    def pump(self) -> None:
+        """Open attempts while there are messages, slots, tokens and health."""
+        if self._is_pumping or self.ex.is_stopping or self._nursery is None:
+            return
+        self._is_pumping = True
+        try:
+            self._pump(self.ex.now())
+        finally:
+            self._is_pumping = False
+
+    def _pump(self, now: int) -> None:
+        self.health.show(now)
+        if self.standing.out is not None:
+            if self._size:
+                self.forget()
+            self.ex.router_bell.ring_at(now)
+            if self.standing.out[1] is not None:
+                self.bell.ring_at(self.standing.out[1])
+            return
+        batch: list[Flight] = []
+        while self.in_flight < self.window and not self.ex.journal.is_full:
+            waiting = self._take(now)
+            if waiting is None:
+                break
+            if not self._start(waiting, now, batch):
+                break
+        if batch:
+            self._launch(batch)
+
+    def _take(self, now: int) -> Waiting | None:
+        """The next waiting message: high, normal and low in shares of 8:3:1 while all wait."""
+        if not self._size and not (self._has_more and self._refill(now)):
+            return None
+        queues, credits_ = self._queues, self._credits
+        for _ in (0, 1):
+            for priority in (0, 1, 2):
+                if queues[priority] and credits_[priority] > 0:
+                    credits_[priority] -= 1
+                    self._size -= 1
+                    return queues[priority].popleft()
+            self._credits = credits_ = list(SHARES)
+        return None
+
+    def _refill(self, now: int) -> bool:
+        """Read the next due rows of each priority from the store; True when there were any."""
+        more = False
+        for priority, share in enumerate(SHARES):
+            limit = PAGE * share // SHARES[0] + len(self._ids)
+            rows = self.ex.query.read_due(self.name, priority, now, limit)
+            more = more or len(rows) == limit
+            for message in rows:
+                if message.id not in self._ids:
+                    self._ids.add(message.id)
+                    self._queues[priority].append((message, None, None, -1))
+                    self._size += 1
+        self._has_more = more
+        if not more:
+            following = self.ex.query.find_next_due(self.name)
+            if following is not None and following > now:
+                self.bell.ring_at(following)
+        return self._size > 0
+
+    def _start(self, waiting: Waiting, now: int, batch: list[Flight]) -> bool:
+        """Open an attempt for one message, or let it go elsewhere. False when the lane must wait before the next."""
+        message, rule, candidate, epoch = waiting
+        if now >= message.valid_until:
+            self._ids.discard(message.id)
+            self.ex.sweep_bell.ring_at(now)
+            return True
+        if epoch != self.ex.epoch or rule is None or candidate is None or rule.credit_matters or not self._can_pay(candidate):
+            rule, candidate = self._rank_again(message, now)
+            if rule is None or candidate is None:
+                return True
+        until = self.ledger.find_spend_end(candidate.price or 0, now)
+        if until is not None:
+            self.health.spend_until = until
+            self._put_back((message, None, None, -1))
+            self.bell.ring_at(now)
+            return False
+        wait = self.rate.take(message.segments, now)
+        if wait:
+            self._put_back((message, rule, candidate, self.ex.epoch))
+            self.bell.ring_at(now + wait)
+            return False
+        batch.append(self._open(message, rule, candidate, now))
+        if len(batch) >= self.settings.batch:
+            self._launch(batch.copy())
+            batch.clear()
+        return True
+
+    def _put_back(self, waiting: Waiting) -> None:
+        self._queues[waiting[0].priority].appendleft(waiting)
+        self._size += 1
+
+    def _can_pay(self, candidate: Candidate) -> bool:
+        if candidate.bucket is None:
+            return True
+        if candidate.bucket in self.standing.dry:
+            return False
+        usable = self.standing.usable.get(candidate.bucket)
+        return usable is None or usable - candidate.cost >= self.settings.credit.stop
+
+    def _rank_again(self, message: Message, now: int) -> tuple[Rule | None, Candidate | None]:
+        """Rank just before the attempt opens; if it is not this lane's any more, the row moves and nothing is returned."""
+        ex = self.ex
+        rule = ex.find_rule(message, now)
+        if rule is not None:
+            route = ex.rank(rule, message, message.progress)
+            staying = message.progress.provider == self.name  # a visit under way goes on here, whoever ranks first
+            for candidate in route.candidates:
+                if candidate.provider == self.name:
+                    return rule, candidate
+                if not staying:
+                    break
+        self._ids.discard(message.id)
+        find_place(ex, message, rule, now)
+        return None, None
+
+    def _open(self, message: Message, rule: Rule, candidate: Candidate, now: int) -> Flight:
+        ex = self.ex
+        n = message.attempts + 1
+        attempt = Attempt(
+            message.id,
+            n,
+            self.name,
+            ex.make_token(),
+            now,
+            "open",
+            f"{message.id.replace('-', '')}n{n}",
+            self.carrier.find_sender(message),
+            parts=message.segments,
+            price=candidate.price,
+            currency=candidate.currency,
+            bucket=candidate.bucket,
+            credit=candidate.cost,
+            doubt=rule.doubt,
+        )
+        flight = Flight(self, message, attempt, rule, self.health.open_until is not None)
+        if flight.is_probe:
+            self.health.is_probing = True
+            self.health.show(now)
+        self.in_flight += 1
+        self.ledger.reserve(attempt, now)
+        message.status, message.attempts, message.lane, message.next_at = "sending", n, self.name, now + self.settings.timeout
+        return flight
+
+    def _launch(self, batch: list[Flight]) -> None:
+        """Journal the opened attempts; when they are durable, carry them in one call."""
+        now = self.ex.now()
+        ready: list[Flight] = []
+        left = len(batch)
+
+        def make_done(flight: Flight) -> None:
+            def done(answer: Answer, _value: object) -> None:
+                nonlocal left
+                left -= 1
+                if answer is Answer.DONE:
+                    self.ex.queued -= 1
+                    ready.append(flight)
+                else:
+                    self.ledger.settle(flight.attempt, debit=False)
+                    self.release(flight)
+                    self._has_more = True
+                if not left and ready and self._nursery is not None:
+                    self._nursery.start_soon(carry, self.ex, self.carrier, ready)
+
+            message = flight.message
+            entry = self.ex.teller.tell(message, "sending", now, flight.attempt, rule=flight.rule.name)
+            change = Change("sending", None, self.name, message.next_at, None, flight.rule.name, flight.attempt.n)
+            self.ex.journal.put(Step(message.id, ("queued",), change, (entry,), flight.attempt, (), done))
+
+        for flight in batch:
+            make_done(flight)
+
+    def release(self, flight: Flight) -> None:
+        """The flight's outcome is durable: its slot is free."""
+        self.in_flight -= 1
+        self._ids.discard(flight.message.id)
+        if self._size or self._has_more:
+            self.pump()
+
+    @property
+    def delivered_share(self) -> Decimal | None:
+        """Delivered among final receipts since the start, None before any."""
+        return None if not self.finals else Decimal(self.delivered) / self.finals

@@ -1,0 +1,129 @@
+"""Noting: what outcomes and reports say of a provider, written into its lane's health, rate and ledger, and told to the feed.
+
+Decides nothing about messages. Each change that ranking can see raises the exchange's epoch.
+"""
+
+import logging
+from typing import TYPE_CHECKING
+
+from broker.delivery.flight import Flight
+from broker.store.contract import Put
+from broker.words.clock import show_time
+from broker.words.message import Message
+from broker.words.money import show_count
+from broker.words.outcome import Outcome
+
+if TYPE_CHECKING:
+    from broker.delivery.lane import Lane
+
+log = logging.getLogger("broker.delivery")
+
+
+def note_outcome(lane: "Lane", outcome: Outcome, flight: Flight, now: int) -> None:
+    """What an outcome says of the provider: its breaker, suspension, rate and credit."""
+    class_, health, ex = outcome.class_, lane.health, lane.ex
+    if class_ == "accepted":
+        lane.accepted += 1
+    else:
+        lane.refused += 1
+    if class_ in ("unreachable", "unavailable", "in_doubt"):
+        if health.note_fault(now, class_ == "in_doubt"):
+            _change(lane, "provider.down", f"breaker: {class_}", outcome.code, health.open_until)
+    elif health.note_good():
+        _change(lane, "provider.up", "breaker closed", outcome.code, None)
+    if class_ == "misconfigured":
+        if health.suspend(outcome.detail or outcome.code or "refused our account", now):
+            log.error("provider suspended provider=%s code=%s", lane.name, outcome.code)
+            keep_state(lane, ("provider.suspended", health.suspended or "", outcome.code, health.probe_at))
+        lane.balance_bell.ring_at(health.probe_at)
+        ex.epoch += 1
+    elif class_ == "accepted" and health.lift():
+        keep_state(lane, ("provider.resumed", "a message was accepted", outcome.code, None))
+        ex.epoch += 1
+    elif class_ == "throttled":
+        lane.rate.factor = min(lane.rate.factor * 2, 64)
+    elif class_ == "accepted" and lane.rate.factor > 1 and lane.accepted % 50 == 0:
+        lane.rate.factor //= 2
+    elif class_ == "no_credit" and flight.attempt.bucket is not None:
+        note_dry(lane, flight.attempt.bucket, now)
+    for balance in outcome.balances:
+        bucket = lane.ledger.find_bucket(balance.bucket)
+        note_report(lane, balance.bucket, balance.unit, balance.amount, bucket.debited, now, is_asked=False)
+    lane.health.show(now)
+
+
+def note_dry(lane: "Lane", bucket: str, now: int) -> None:
+    """The provider refused for want of credit."""
+    if lane.ledger.dry(bucket, now):
+        state = lane.ledger.find_bucket(bucket)
+        lane.ex.say(
+            "credit.dry",
+            provider=lane.name,
+            bucket=bucket,
+            unit=state.unit or lane.traits.unit,
+            reported=None if state.reported is None else show_count(state.reported),
+            usable="0",
+            reported_at=show_time(state.reported_at) if state.reported_at else None,
+        )
+    lane.balance_bell.ring_at(now)
+    lane.ex.epoch += 1
+    until = lane.standing.dry[bucket]
+    if until is not None:
+        lane.ex.release_at("no_credit", until)
+
+
+def note_report(lane: "Lane", name: str, unit: str, amount: int, debited_before: int, now: int, *, is_asked: bool) -> None:
+    """A report of a bucket: told to the feed where it was asked for, and where it crosses `low` or ends a drought."""
+    ledger = lane.ledger
+    bucket = ledger.report(name, unit, amount, debited_before, now)
+    fields = {
+        "provider": lane.name,
+        "bucket": name,
+        "unit": unit,
+        "reported": show_count(amount),
+        "usable": show_count(bucket.usable or 0),
+        "reported_at": show_time(now),
+    }
+    tell = lane.ex.teller.happen
+    entries = [tell("credit.updated", now, **fields)] if is_asked else []
+    low = ledger.credit.low
+    if low is not None and (bucket.usable or 0) < low:
+        if not bucket.is_low:
+            entries.append(tell("credit.low", now, **fields))
+        bucket.is_low = True
+    else:
+        bucket.is_low = False
+    if entries:
+        lane.ex.journal.put(Put(entries=tuple(entries), hurry=False))
+    if ledger.is_dried(bucket):
+        return
+    if ledger.refill(name) or is_asked:
+        lane.ex.epoch += 1
+        lane.ex.release_at("no_credit", now)
+
+
+def keep_state(lane: "Lane", event: tuple[str, str, str | None, int | None]) -> None:
+    """Keep pause and suspension across restarts, with the event that tells of the change."""
+    health = lane.health
+    value = {"paused": health.paused, "suspended": health.suspended}
+    type_, reason, code, until = event
+    entry = lane.ex.teller.happen(
+        type_, lane.ex.now(), provider=lane.name, reason=reason, code=code, until=None if until is None else show_time(until)
+    )
+    kept = value if health.paused or health.suspended else None
+    lane.ex.keep("provider", lane.name, kept, entry)
+
+
+def _change(lane: "Lane", type_: str, reason: str, code: str | None, until: int | None) -> None:
+    lane.ex.epoch += 1
+    shown = None if until is None else show_time(until)
+    lane.ex.say(type_, provider=lane.name, reason=reason, code=code, until=shown)
+    lane.health.show(lane.ex.now())
+    lane.bell.ring_at(until or 0)
+
+
+def suppress(lane: "Lane", message: Message, sender: str | None, now: int) -> None:
+    """A `blocked` answer bars the recipient, for everybody or for this sender ([suppress].scope)."""
+    scope = "all" if lane.ex.book.settings.suppress.scope == "all" else f"sender:{sender or ''}"
+    lane.ex.suppressions.add(message.to, scope)
+    lane.ex.journal.put(Put(suppress=((message.to, scope, f"blocked at {lane.name}", now),), hurry=False))

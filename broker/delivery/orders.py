@@ -1,0 +1,302 @@
+"""Orders: what a person decides. Cancel, release, resolve, pause, resume, drain, suppress; each one transaction, each an event.
+
+Answers are given after the commit, through the `reply` that the door hands in.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import msgspec
+
+from broker.delivery.accept import Refused
+from broker.delivery.exchange import Exchange
+from broker.delivery.lane import Lane
+from broker.delivery.notes import keep_state
+from broker.delivery.router import put_decision
+from broker.policy import Decision, decide
+from broker.policy.polls import find_next_query
+from broker.store.contract import Answer, Change, Put, Shut, Step
+from broker.words.attempt import Attempt
+from broker.words.clock import show_time
+from broker.words.message import Message
+from broker.words.outcome import Outcome
+from broker.words.status import FINAL
+
+Reply = Callable[[dict[str, Any]], None]
+CANCELABLE = ("scheduled", "queued", "held")
+PAGE = 500
+
+
+class Selection(msgspec.Struct, frozen=True):
+    """Which messages an order is for: one id, or an operator's filters."""
+
+    id: str | None = None
+    provider: str | None = None
+    tag: str | None = None
+    cause: str | None = None
+    all: bool = False
+
+    def check(self) -> None:
+        """Raises Refused unless something is selected."""
+        if self.id is None and self.provider is None and self.tag is None and self.cause is None and not self.all:
+            raise Refused("bad_request", "say which messages: `id`, or `provider` `tag` `cause`, or `all`", "id")
+
+
+class Orders:
+    """A person's orders over messages and providers."""
+
+    def __init__(self, ex: Exchange) -> None:
+        self.ex = ex
+
+    def find_lane(self, name: str | None) -> Lane:
+        """The lane of a provider. Raises Refused with the names that exist."""
+        lane = self.ex.lanes.get(name or "")
+        if lane is None:
+            known = ", ".join(self.ex.lanes) or "none"
+            raise Refused("not_found", f"no provider of this name; there are: {known}", "name")
+        return lane
+
+    def cancel_own(self, id_: str, client: str, reply: Reply) -> None:
+        """A client cancels its own message. Raises Refused."""
+        message = self.ex.query.find_message(id_)
+        if message is None or message.client != client:
+            raise Refused("not_found", "no message of yours has this id", "id")
+        self._cancel_one(message, reply)
+
+    def _cancel_one(self, message: Message, reply: Reply) -> None:
+        if message.status not in CANCELABLE:
+            raise Refused("not_cancelable", f"the message is {message.status}: it can no longer be canceled", "id")
+        id_ = message.id
+
+        def answer(is_done: bool) -> None:
+            if is_done:
+                reply({"ok": True, "id": id_, "status": "canceled", "count": 1, "ids": [id_]})
+            else:
+                error = {"code": "not_cancelable", "field": "id", "message": "it has just begun to leave; look at its status"}
+                reply({"ok": False, "error": error})
+
+        self._end(message, "canceled", "canceled by a person", answer)
+
+    def _end(self, message: Message, status: str, detail: str, answer: Callable[[bool], None]) -> None:
+        ex = self.ex
+        now = ex.now()
+        sides = ex.look_around(message, now)
+        if sides.doubted:
+            status = "unknown"
+        elif sides.accepted is not None:
+            status = sides.accepted or status
+        change = Change(status, detail, None, 0, None, None, None, now)
+        entry = ex.teller.tell(message, status, now, detail=detail)
+
+        def done(result: Answer, _value: object) -> None:
+            if result is Answer.DONE:
+                ex.queued -= 1
+            answer(result is Answer.DONE)
+
+        ex.journal.put(Step(message.id, (message.status,), change, (entry,), done=done))
+
+    def cancel(self, selection: Selection, reply: Reply) -> None:
+        """Cancel what is selected and can be canceled."""
+        selection.check()
+        if selection.id is not None:
+            self._cancel_one(self._find(selection.id), reply)
+            return
+        self._each(selection, CANCELABLE, lambda m, answer: self._end(m, "canceled", "canceled by a person", answer), reply)
+
+    def release(self, selection: Selection, reply: Reply) -> None:
+        """Let held messages go: routed again, from the start of a round."""
+        selection.check()
+        if selection.id is not None:
+            message = self._find(selection.id)
+            if message.status != "held":
+                raise Refused("not_held", f"the message is {message.status}, not held", "id")
+        self._each(selection, ("held",), self._release_one, reply)
+
+    def _release_one(self, message: Message, answer: Callable[[bool], None]) -> None:
+        now = self.ex.now()
+        progress = msgspec.structs.replace(message.progress, visited={}, provider=None, retries=0, waits=0, faults=0, crashes=0)
+        decision = Decision("next", "queued", now, progress, detail="released by a person")
+        self._put(message, decision, ("held",), now, answer)
+
+    def _put(
+        self, message: Message, decision: Decision, expect: tuple[str, ...], now: int, answer: Callable[[bool], None]
+    ) -> None:
+        put_decision(self.ex, message, decision, expect, now)
+        # Behind the decision in the same batch: its answer is the decision's.
+        self.ex.journal.put(Put(done=lambda result, _value: answer(result is Answer.DONE)))
+
+    def _find(self, id_: str) -> Message:
+        message = self.ex.query.find_message(id_)
+        if message is None:
+            raise Refused("not_found", "no message has this id", "id")
+        return message
+
+    def _each(
+        self,
+        selection: Selection,
+        statuses: Sequence[str],
+        order: Callable[[Message, Callable[[bool], None]], None],
+        reply: Reply,
+    ) -> None:
+        """Do `order` on every selected message, in pages, and answer with the count."""
+        ids: list[str] = []
+        after = ""
+        left = 1
+
+        def answered(id_: str) -> Callable[[bool], None]:
+            def answer(is_done: bool) -> None:
+                nonlocal left
+                left -= 1
+                if is_done:
+                    ids.append(id_)
+                if not left:
+                    reply({"ok": True, "count": len(ids), "ids": sorted(ids)[:100]})
+
+            return answer
+
+        while True:
+            if selection.id is not None:
+                rows = [self._find(selection.id)]
+            else:
+                rows = self.ex.query.find_messages(
+                    statuses, provider=selection.provider, tag=selection.tag, cause=selection.cause, after=after, limit=PAGE
+                )
+            for message in rows:
+                left += 1
+                order(message, answered(message.id))
+            if selection.id is not None or len(rows) < PAGE:
+                break
+            after = rows[-1].id
+        answered("")(False)
+
+    def resolve(self, id_: str, outcome: str, reply: Reply) -> None:
+        """A person knows what became of an attempt in doubt: `accepted` or `not-sent`. Raises Refused."""
+        if outcome not in ("accepted", "not-sent"):
+            raise Refused("bad_request", "`outcome` is accepted or not-sent", "outcome")
+        message = self._find(id_)
+        doubted = [attempt for attempt in self.ex.query.find_attempts(id_) if attempt.state in ("in_doubt", "abandoned")]
+        if not doubted:
+            raise Refused("not_in_doubt", f"the message is {message.status}; none of its attempts is in doubt", "id")
+        attempt = doubted[-1]
+        if outcome == "accepted":
+            self._resolve_accepted(message, attempt, reply)
+        else:
+            self._resolve_refused(message, attempt, reply)
+
+    def _resolve_accepted(self, message: Message, attempt: Attempt, reply: Reply) -> None:
+        ex = self.ex
+        now = ex.now()
+        lane = ex.lanes.get(attempt.provider)
+        shut = Shut(attempt.n, (attempt.state,), "accepted", None)
+        detail = "a person says that the provider has it"
+        if lane is None or not lane.traits.receipts:
+            status, next_at, lane_name, final_at = "unconfirmed", 0, None, now
+        else:
+            status, lane_name, final_at = "sent", lane.name, None
+            next_at = find_next_query(lane.settings, attempt.closed_at or now, now, lane.can_query)
+        change = Change(status, detail, lane_name, next_at, None, None, None, final_at)
+        entries = [ex.teller.tell(message, "sent", now, attempt, detail=detail)]
+        if status != "sent":
+            entries.append(ex.teller.tell(message, status, now, attempt, detail=detail))
+
+        def done(answer: Answer, _value: object) -> None:
+            if answer is not Answer.DONE:
+                reply(_STALE)
+                return
+            if lane is not None:
+                if attempt.state == "in_doubt":
+                    lane.ledger.settle(attempt, debit=True)
+                lane.poll_bell.ring_at(next_at)
+            reply({"ok": True, "id": message.id, "status": status})
+
+        ex.journal.put(Step(message.id, (message.status,), change, tuple(entries), None, (shut,), done))
+
+    def _resolve_refused(self, message: Message, attempt: Attempt, reply: Reply) -> None:
+        ex = self.ex
+        now = ex.now()
+        lane = ex.lanes.get(attempt.provider)
+        shut = Shut(attempt.n, (attempt.state,), "refused", None)
+        detail = "a person says that it was not sent"
+        rule = ex.find_rule(message, now)
+        if message.status in FINAL or now >= message.valid_until or rule is None:
+            status = "failed" if message.status == "unknown" and now < message.valid_until else "expired"
+            decision = Decision("end", status, 0, message.progress, detail=detail)
+        else:
+            sides = ex.look_around(message, now, except_n=attempt.n)
+            outcome = Outcome("unreachable", None, detail)
+            decision = decide(message, outcome, rule, attempt.provider, now, sides)
+        is_end = decision.kind == "end"
+        change = Change(
+            decision.status, detail, decision.lane, decision.at, decision.progress, rule.name if rule else None, None,
+            now if is_end else None,
+        )  # fmt: skip
+        shown = decision.at if decision.status == "queued" else None
+        entry = ex.teller.tell(message, decision.status, now, attempt, detail=detail, next_at=shown)
+
+        def done(answer: Answer, _value: object) -> None:
+            if answer is not Answer.DONE:
+                reply(_STALE)
+                return
+            if lane is not None and attempt.state == "in_doubt":
+                lane.ledger.settle(attempt, debit=False)
+            if not is_end:
+                ex.queued += 1
+                ex.wake(decision.lane, decision.at, now)
+            reply({"ok": True, "id": message.id, "status": decision.status})
+
+        ex.journal.put(Step(message.id, (message.status,), change, (entry,), None, (shut,), done))
+
+    def pause(self, name: str | None, how: str) -> dict[str, Any]:
+        """`paused` or `draining`: no new attempts; what is under way ends."""
+        lane = self.find_lane(name)
+        lane.health.paused = how
+        self._changed(lane, f"provider.{how}", "by a person")
+        return {"ok": True, "name": lane.name, "state": lane.health.state}
+
+    def resume(self, name: str | None) -> dict[str, Any]:
+        """Lifts a pause, a drain, a suspension and an open breaker."""
+        lane = self.find_lane(name)
+        lane.health.paused = None
+        lane.health.lift()
+        lane.health.note_good()
+        self._changed(lane, "provider.resumed", "by a person")
+        now = self.ex.now()
+        for cause in ("paused", "misconfigured"):
+            self.ex.release_at(cause, now)
+        lane.expect(now, now)
+        return {"ok": True, "name": lane.name, "state": lane.health.state}
+
+    def _changed(self, lane: Lane, type_: str, reason: str) -> None:
+        ex = self.ex
+        ex.epoch += 1
+        lane.health.show(ex.now())
+        keep_state(lane, (type_, reason, None, None))
+        lane.bell.ring_at(0)
+        ex.router_bell.ring_at(0)
+
+    def suppress(self, action: str, number: str | None, reply: Reply) -> None:
+        """List, add or remove suppression entries. `number` is E.164. Raises Refused."""
+        ex = self.ex
+        if action == "list":
+            rows = [
+                {"recipient": recipient, "scope": scope, "reason": reason, "at": show_time(at)}
+                for recipient, scope, reason, at in ex.query.read_suppressions()
+            ]
+            reply({"ok": True, "suppress": rows})
+            return
+        if action not in ("add", "remove"):
+            raise Refused("bad_request", "`action` is list, add or remove", "action")
+        if number is None:
+            raise Refused("bad_request", "`number` is missing", "number")
+        put = Put(done=lambda answer, _value: reply({"ok": answer is Answer.DONE, "suppress": []}))
+        if action == "add":
+            put.suppress = ((number, "all", "by a person", ex.now()),)
+            ex.suppressions.add(number, "all")
+        else:
+            if not ex.suppressions.remove(number):
+                raise Refused("not_found", "this number is not on the list", "number")
+            put.unsuppress = ((number, None),)
+        ex.journal.put(put)
+
+
+_STALE = {"ok": False, "error": {"code": "unavailable", "message": "the message has just changed; look at its status and try again"}}

@@ -1,0 +1,106 @@
+"""Settling an attempt: outcome -> provider's health and credit -> decision -> one transaction (DESIGN, the way of a message, 3 to 5).
+
+Synchronous on purpose: the book stays open from outcome to journal, so no cancellation can come between.
+"""
+
+import msgspec
+
+from broker.delivery.exchange import Exchange
+from broker.delivery.flight import Flight
+from broker.delivery.notes import note_outcome, suppress
+from broker.policy import Decision, decide
+from broker.policy.polls import find_next_query
+from broker.store.contract import Answer, Change, Entry, Shut, Step
+from broker.words.outcome import Outcome
+
+STATE_OF = {"accepted": "accepted", "in_doubt": "in_doubt"}
+"""Attempt state by outcome class; every other class is a proven refusal."""
+
+POISON = 3
+
+
+def settle(ex: Exchange, flight: Flight, outcome: Outcome) -> None:
+    """Write what `flight`'s attempt came to and what follows; the lane's slot is given back after the commit."""
+    now = ex.now()
+    lane, message, attempt = flight.lane, flight.message, flight.attempt
+    note_outcome(lane, outcome, flight, now)
+    state = STATE_OF.get(outcome.class_, "refused")
+    if state != "in_doubt":
+        lane.ledger.settle(attempt, debit=state == "accepted")
+    sides = ex.look_around(message, now, except_n=attempt.n)
+    if lane.traits.duplicate_window:
+        sides = msgspec.structs.replace(sides, duplicate_window=lane.traits.duplicate_window)
+    decision = _guard_poison(flight, outcome, decide(message, outcome, flight.rule, lane.name, now, sides))
+    shut = Shut(attempt.n, ("open",), state, now, outcome.class_, outcome.code, outcome.detail, outcome.refs)
+    change, entries = _write_up(ex, flight, outcome, decision, now)
+    if decision.status == "blocked":
+        suppress(lane, message, attempt.sender, now)
+    message.status, message.detail, message.lane = change.status, change.detail, change.lane
+    message.next_at, message.progress = change.next_at, decision.progress
+    if change.status in ("queued", "held"):
+        ex.queued += 1
+
+    def done(answer: Answer, _value: object) -> None:
+        lane.release(flight)
+        if answer is not Answer.DONE:
+            return
+        if change.status == "queued":
+            ex.lanes[change.lane].offer_again(message, now) if change.lane in ex.lanes else ex.wake(None, change.next_at, now)
+        elif change.status == "sent":
+            lane.poll_bell.ring_at(change.next_at)
+        elif change.status in ("held", "in_doubt"):
+            ex.sweep_bell.ring_at(change.next_at)
+
+    hurry = lane.is_pressed or change.status == "queued"
+    ex.journal.put(Step(message.id, ("sending",), change, entries, None, (shut,), done, hurry))
+
+
+def _guard_poison(flight: Flight, outcome: Outcome, decision: Decision) -> Decision:
+    """A message on which plugins failed three times waits for a person."""
+    if outcome.code != "plugin_error" or outcome.class_ != "unsuitable":
+        return decision
+    progress = msgspec.structs.replace(decision.progress, faults=decision.progress.faults + 1)
+    if progress.faults < POISON:
+        return msgspec.structs.replace(decision, progress=progress)
+    return Decision("hold", "held", flight.message.valid_until, progress, detail="poison")
+
+
+def _write_up(ex: Exchange, flight: Flight, outcome: Outcome, decision: Decision, now: int) -> tuple[Change, tuple[Entry, ...]]:
+    """The message's change and its events."""
+    message, attempt, lane = flight.message, flight.attempt, flight.lane
+    ref = outcome.refs[0] if outcome.refs else None
+    status, next_at, final_at = decision.status, decision.at, None
+    kind = decision.kind
+    progress = None if kind in ("sent", "doubt") and message.progress.rule is None else decision.progress
+    tell = ex.teller.tell
+    rule = flight.rule.name
+    shown_next = next_at if kind in ("retry", "next", "new_round") else None
+    detail = decision.detail if kind in ("hold", "end") else outcome.detail
+    entry = tell(
+        message,
+        status,
+        now,
+        attempt,
+        class_=outcome.class_,
+        code=outcome.code,
+        detail=detail,
+        ref=ref,
+        next_at=shown_next,
+        rule=rule,
+    )
+    entries: tuple[Entry, ...] = (entry,)
+    lane_name: str | None = decision.lane
+    if kind == "sent":
+        lane_name = lane.name
+        if not lane.traits.receipts:
+            status, final_at = "unconfirmed", now
+            entries = (entry, tell(message, status, now, attempt, ref=ref, detail="this provider gives no receipts", rule=rule))
+        else:
+            next_at = find_next_query(lane.settings, now, now, lane.can_query)
+    elif kind == "doubt":
+        next_at = now + attempt.doubt.deadline
+        lane_name = lane.name
+    elif kind == "end":
+        final_at = now
+        lane_name = None
+    return Change(status, detail if kind != "sent" else None, lane_name, next_at, progress, rule, None, final_at), entries

@@ -1,0 +1,85 @@
+"""The sweep: ends what its time has ended, so that every message reaches one final status (promise 2), and forgets what is old.
+
+Expiry of queued rows by a scan of the queue's index (every second while it is small, less often as it grows); held and in-doubt
+rows by their `next_at`.
+"""
+
+import trio
+
+from broker.delivery.exchange import Exchange
+from broker.delivery.router import put_decision
+from broker.policy import Decision
+from broker.store.contract import Answer, Change, Shut, Step
+from broker.words.message import Message
+from broker.words.status import RANK
+
+PAGE = 500
+
+
+def expire(ex: Exchange, message: Message, now: int) -> None:
+    """Validity is over by our clock: `expired`, unless an attempt may have put the SMS on the handset."""
+    sides = ex.look_around(message, now)
+    status, detail = "expired", "validity is over"
+    if sides.doubted:
+        status, detail = "unknown", "validity is over, and an attempt is in doubt"
+    elif sides.accepted is not None:
+        status = sides.accepted if RANK.get(sides.accepted, 0) > RANK["expired"] else "expired"
+    put_decision(ex, message, Decision("end", status, 0, message.progress, detail=detail), (message.status,), now)
+
+
+def end_doubt(ex: Exchange, message: Message, now: int) -> None:
+    """The deadline of a doubt is over: `unknown`; its attempts count as debited (CONTRACT §1, Money)."""
+    attempts = ex.query.find_attempts(message.id)
+    doubted = [attempt for attempt in attempts if attempt.state == "in_doubt"]
+    shuts = tuple(Shut(attempt.n, ("in_doubt",), "abandoned", None) for attempt in doubted)
+    last = doubted[-1] if doubted else None
+    detail = "no proof either way within doubt_deadline"
+    entry = ex.teller.tell(message, "unknown", now, last, class_="in_doubt", code=last.code if last else None, detail=detail)
+    change = Change("unknown", detail, None, 0, None, None, None, now)
+
+    def done(answer: Answer, _value: object) -> None:
+        if answer is Answer.DONE:
+            for attempt in doubted:
+                lane = ex.lanes.get(attempt.provider)
+                if lane is not None:
+                    lane.ledger.settle(attempt, debit=True)
+
+    ex.journal.put(Step(message.id, ("in_doubt",), change, (entry,), None, shuts, done, False))
+
+
+async def run_sweep(ex: Exchange) -> None:
+    """Sweep until cancelled."""
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(_sweep_waiting, ex)
+        nursery.start_soon(_sweep_queued, ex)
+
+
+async def _sweep_waiting(ex: Exchange) -> None:
+    for status in ("held", "in_doubt"):
+        at = ex.query.find_next_waiting(status)
+        if at is not None:
+            ex.sweep_bell.ring_at(at)
+    while True:
+        await ex.sweep_bell.wait(ex.now)
+        for status, end in (("held", expire), ("in_doubt", end_doubt)):
+            while rows := ex.query.read_waiting(status, ex.now(), PAGE):
+                for message in rows:
+                    end(ex, message, ex.now())
+                await ex.journal.wait_committed()
+            at = ex.query.find_next_waiting(status)
+            if at is not None:
+                ex.sweep_bell.ring_at(max(at, ex.now() + 5))
+
+
+async def _sweep_queued(ex: Exchange) -> None:
+    while True:
+        begun = trio.current_time()
+        ids = await ex.query.find_expired(ex.now(), PAGE)
+        taken = trio.current_time() - begun
+        for id_ in ids:
+            message = ex.query.find_message(id_)
+            if message is not None and message.status == "queued":
+                expire(ex, message, ex.now())
+        await ex.journal.wait_committed()
+        if len(ids) < PAGE:
+            await trio.sleep(max(1.0, 50 * taken))

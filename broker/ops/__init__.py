@@ -1,0 +1,1 @@
+"""The edge towards the machine: systemd, the log, failpoints."""

@@ -1,0 +1,180 @@
+"""Ranking: which of a rule's candidates may take this message now, in which order, and why the others may not.
+
+One Route is the same value for the dispatcher, for `explain`, for the stored decision and for the tests (CONTRACT §1, Rounds;
+§3, rules). Pure: standings are read, never changed.
+"""
+
+import hashlib
+from collections.abc import Mapping
+
+import msgspec
+
+from broker.routing.book import Account, Book, Rule
+from broker.routing.standing import Standing
+from broker.text import sender_form
+from broker.words.message import Message, Progress
+from broker.words.outcome import PASSING
+
+
+class Candidate(msgspec.Struct, frozen=True, gc=False):
+    """A provider that may take the message now. `price` and `credit` (usable) in micro-units, `cost` what the bucket would pay."""
+
+    provider: str
+    price: int | None
+    currency: str
+    compared: int | None
+    bucket: str | None
+    cost: int
+    credit: int | None
+
+
+class LeftOut(msgspec.Struct, frozen=True, gc=False):
+    """A provider that may not. `reason` begins with a word of CONTRACT §10; `for_now`: it may later, at `until` where known."""
+
+    provider: str
+    reason: str
+    for_now: bool = False
+    until: int | None = None
+
+    @property
+    def word(self) -> str:
+        """The first word of the reason."""
+        return self.reason.partition(" ")[0].rstrip(":")
+
+
+class Route(msgspec.Struct, frozen=True, gc=False):
+    """The answer: candidates in order, and the rule's other providers with the reason each was left out."""
+
+    rule: str
+    candidates: tuple[Candidate, ...]
+    left_out: tuple[LeftOut, ...] = ()
+
+    @property
+    def first(self) -> Candidate | None:
+        """The candidate that takes the message now, None where nobody can."""
+        return self.candidates[0] if self.candidates else None
+
+
+def find_rule(book: Book, message: Message, now: int, progress: Progress | None = None) -> Rule | None:
+    """The rule that holds: the one the message is under while it exists and was not passed, else the first that matches."""
+    rule: Rule | None = None
+    passed: tuple[str, ...] = ()
+    if progress is not None:
+        passed = progress.passed
+        if progress.rule is not None and progress.rule not in passed:
+            rule = book.by_name.get(progress.rule)
+    if rule is None:
+        for each in book.rules:
+            if each.name not in passed and each.is_match(message, now):
+                rule = each
+                break
+    if rule is not None and message.pin is not None:
+        return book.pin_rule(rule, message.pin)
+    return rule
+
+
+def rank(rule: Rule, message: Message, standings: Mapping[str, Standing], visited: Mapping[str, str]) -> Route:
+    """The Route of `message` under `rule`. `visited` says what each provider's last visit ended with (a class)."""
+    candidates: list[Candidate] = []
+    left_out: list[LeftOut] = []
+    cap = rule.settings.max_price
+    if message.max_price is not None and (cap is None or message.max_price < cap):
+        cap = message.max_price
+    for account in rule.accounts:
+        found = _weigh(account, rule, message, standings.get(account.name), visited, cap)
+        if found.__class__ is Candidate:
+            candidates.append(found)
+        else:
+            left_out.append(found)  # type: ignore[arg-type]  # the class test above leaves LeftOut; isinstance is slower here
+    if len(candidates) > 1 and rule.order != "listed":
+        _sort(candidates, rule, message)
+    return Route(rule.name, tuple(candidates), tuple(left_out))
+
+
+def _weigh(
+    account: Account,
+    rule: Rule,
+    message: Message,
+    standing: Standing | None,
+    visited: Mapping[str, str],
+    cap: int | None,
+) -> Candidate | LeftOut:
+    name = account.name
+    refused = _find_bar(account, message)
+    if refused is not None:
+        return LeftOut(name, refused)
+    if visited and name in visited:
+        class_ = visited[name]
+        return LeftOut(name, f"visited: {class_}", class_ in PASSING)
+    price = account.find_price(message)
+    compared = account.compare_price(price)
+    if cap is not None and (compared is None or compared > cap):
+        return LeftOut(name, "price unknown under a max_price" if compared is None else "price above max_price")
+    if standing is None:
+        return LeftOut(name, "suspended: not running", True)
+    if standing.out is not None:
+        reason, until = standing.out
+        return LeftOut(name, reason, True, until)
+    if account.buckets is None:
+        return Candidate(name, price, account.currency, compared, None, 0, None)
+    cost = account.find_cost(message, price)
+    bucket, reason_, until = standing.find_credit(account, account.buckets(message, account.find_sender(message)), cost)
+    if reason_ is not None:
+        return LeftOut(name, _CREDIT_REASON[reason_], True, until)
+    credit = None if bucket is None else standing.usable.get(bucket)
+    floor = rule.settings.min_credit
+    if floor is not None and credit is not None and cost and credit * message.segments < floor * cost:
+        return LeftOut(name, "credit below the rule's min_credit", True)
+    return Candidate(name, price, account.currency, compared, bucket, cost, credit)
+
+
+_CREDIT_REASON = {"dry": "dry: no credit until a better report", "credit": "credit would fall below stop"}
+
+
+def _find_bar(account: Account, message: Message) -> str | None:
+    """The reason, if any, for which this account can never take this message."""
+    if not account.enabled:
+        return "disabled"
+    if message.channel not in account.channels:
+        return f"channel {message.channel} is not its"
+    if message.encoding not in account.encodings:
+        return f"encoding {message.encoding} is not its"
+    if account.max_segments is not None and message.segments > account.max_segments:
+        return f"length: takes at most {account.max_segments} segments"
+    if message.sender is not None and "none" not in account.senders:
+        form = sender_form(message.sender)
+        if form not in account.senders:
+            return f"sender: takes no {form} sender"
+    return None
+
+
+def _sort(candidates: list[Candidate], rule: Rule, message: Message) -> None:
+    if rule.order == "cheapest":
+        candidates.sort(key=lambda c: (c.compared is None, c.compared or 0))
+    elif rule.order == "most_credit":
+        # In segments of this message, so that buckets of unlike units compare; unknown ranks last.
+        candidates.sort(key=lambda c: (c.credit is None, -(c.credit or 0) * message.segments // (c.cost or 1)))
+    elif rule.order == "weighted":
+        candidates.sort(key=lambda c: _draw(message.id, c.provider, rule.weights.get(c.provider, 1)))
+
+
+def _draw(message: str, provider: str, weight: int) -> int:
+    """A weighted draw that depends on the message's id alone: the smallest wins, each in proportion to its weight.
+
+    Exponential race in integers: -log2(u)/weight, with the logarithm to 16 bits by repeated squaring.
+    """
+    if weight <= 0:
+        return 1 << 62
+    digest = hashlib.blake2b(f"{message}\0{provider}".encode(), digest_size=8).digest()
+    u = int.from_bytes(digest, "big") | 1
+    bits = u.bit_length()
+    mantissa = u << (64 - bits)
+    log = (64 - bits) << 20
+    fraction = 0
+    for _ in range(20):
+        mantissa = mantissa * mantissa >> 63
+        fraction <<= 1
+        if mantissa >> 64:
+            mantissa >>= 1
+            fraction |= 1
+    return ((log + (1 << 20) - fraction) << 16) // weight

@@ -1,0 +1,133 @@
+"""What a store is: the operations that the journal takes, what each answers, and the two protocols above them.
+
+Every operation is all or nothing and answers a value: a refused one never undoes its neighbours. One conformance suite
+(`tests/store`) runs over every store.
+"""
+
+from collections.abc import Callable, Sequence
+from enum import Enum
+from typing import Any, Protocol
+
+import msgspec
+
+from broker.words.attempt import Attempt
+from broker.words.event import Happening, MessageEvent
+from broker.words.message import Message, Progress
+
+
+class Answer(Enum):
+    """What became of an operation. FAILED: nothing of its batch was written; UNKNOWN: the commit failed and may have happened."""
+
+    DONE = "done"
+    STALE = "stale"
+    EXISTS = "exists"
+    FAILED = "failed"
+    UNKNOWN = "unknown"
+
+
+class StoreError(Exception):
+    """The store cannot be opened or used; the text says what, where and what to do."""
+
+
+class Entry(msgspec.Struct, gc=False):
+    """One event on its way into the table: `seq` is given at commit. `body` is the event's JSON after `{"seq":N,`."""
+
+    event: MessageEvent | Happening
+    message: str | None
+    body: bytes
+    seq: int = 0
+
+
+class Change(msgspec.Struct, gc=False):
+    """New values of a message's changing part. `progress` None: unchanged. `final`: the status ends it, at `at`."""
+
+    status: str
+    detail: str | None
+    lane: str | None
+    next_at: int
+    progress: Progress | None = None
+    rule: str | None = None
+    attempts: int | None = None
+    final_at: int | None = None
+
+
+class Shut(msgspec.Struct, gc=False):
+    """New values of attempt `n`, if its state is still one of `expect`."""
+
+    n: int
+    expect: tuple[str, ...]
+    state: str
+    closed_at: int | None
+    class_: str | None = None
+    code: str | None = None
+    detail: str | None = None
+    refs: tuple[str, ...] = ()
+    receipt: str | None = None
+
+
+Done = Callable[[Answer, Any], None]
+
+
+class Accept(msgspec.Struct, gc=False):
+    """A new message. `digest`: hash of the canonical message, where it has a key. EXISTS answers (id, digest, first answer)."""
+
+    message: Message
+    entry: Entry
+    done: Done
+    digest: bytes | None = None
+    hurry: bool = True
+
+
+class Step(msgspec.Struct, gc=False):
+    """One step of one message, if its status is still one of `expect`: its change, at most one attempt opened, any shut, events.
+
+    STALE when a status or an attempt's state is no longer as expected: then nothing of the step is written.
+    """
+
+    message: str
+    expect: tuple[str, ...]
+    change: Change | None
+    entries: tuple[Entry, ...] = ()
+    open: Attempt | None = None
+    shut: tuple[Shut, ...] = ()
+    done: Done | None = None
+    hurry: bool = True
+
+
+class Move(msgspec.Struct, gc=False):
+    """Queued rows that wait for another lane or another time: (id, lane, next_at) each. No event."""
+
+    rows: Sequence[tuple[str, str | None, int]]
+    done: Done | None = None
+    hurry: bool = False
+
+
+class Put(msgspec.Struct, gc=False):
+    """Facts beside messages: kept values by (kind, name), suppression entries, and events of their own. `value` None deletes."""
+
+    facts: tuple[tuple[str, str, dict[str, Any] | None], ...] = ()
+    suppress: tuple[tuple[str, str, str, int], ...] = ()
+    unsuppress: tuple[tuple[str, str | None], ...] = ()
+    entries: tuple[Entry, ...] = ()
+    done: Done | None = None
+    hurry: bool = True
+
+
+Operation = Accept | Step | Move | Put
+
+
+class Journal(Protocol):
+    """Every write goes through `put`; `done` is called after the commit, in order, on the event loop."""
+
+    def put(self, operation: Operation) -> None:
+        """Hand over one operation for the next commit."""
+
+    async def wait_committed(self) -> None:
+        """Return when everything handed over so far has its answer."""
+
+
+class LiveMessage(msgspec.Struct, gc=False):
+    """A message with its attempts, as recovery, receipts and operators read it."""
+
+    message: Message
+    attempts: list[Attempt]

@@ -1,0 +1,242 @@
+"""The journal: every write, in order, gathered into one commit for many (DESIGN, Store).
+
+While one COMMIT is on its way to the disk, whatever arrives forms the next batch; no timer for anything that somebody waits for.
+Operations that nobody waits for (`hurry` False) may wait up to 20 ms for company. Callbacks run after the commit, in order, on the
+loop; then the ring gets the events. Never redoes a commit blindly: one that failed is re-read by its events.
+"""
+
+import logging
+import os
+import sqlite3
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import trio
+
+from broker.store.contract import Accept, Answer, Operation, Step
+from broker.store.failpoints import failpoint
+from broker.store.retention import PAGE, drop_events, drop_messages, drop_texts
+from broker.store.ring import Ring
+from broker.store.sqlite import Writer
+
+log = logging.getLogger("broker.store")
+
+COMPANY = 0.020
+BATCH = 500
+WAL_LIMIT = 16 << 20
+BALLAST = 16 << 20
+FULL_RETRY = 1.0
+
+Runner = Callable[[Callable[[], None]], Awaitable[None]]
+
+
+class StoreBroken(Exception):
+    """The disk or the store's file failed: the daemon must stop; what was acknowledged stands in the file as it was."""
+
+
+async def run_inline(work: Callable[[], None]) -> None:
+    """The runner of tests on virtual time: COMMIT on the loop."""
+    work()
+    await trio.lowlevel.checkpoint()
+
+
+class SqliteJournal:
+    """The journal over a Writer."""
+
+    def __init__(self, writer: Writer, path: Path | None, runner: Runner, now: Callable[[], int], ring: Ring) -> None:
+        self._writer = writer
+        self._path = path
+        self._runner = runner
+        self._now = now
+        self.ring = ring
+        self._pending: list[Operation] = []
+        self._hurry = False
+        self._lot = trio.lowlevel.ParkingLot()
+        self._idle = trio.lowlevel.ParkingLot()
+        self._writing = False
+        self.is_full = False
+        self.commits = 0
+        self.on_full: Callable[[bool], None] = lambda _full: None
+
+    def put(self, operation: Operation) -> None:
+        """Hand over one operation for the next commit."""
+        if self.is_full and _is_intake(operation):
+            _answer(operation, Answer.FAILED, None)
+            return
+        self._pending.append(operation)
+        if operation.hurry and not self._hurry:
+            self._hurry = True
+            self._lot.unpark_all()
+        elif len(self._pending) == 1:
+            self._lot.unpark_all()
+
+    @property
+    def waiting(self) -> int:
+        """Operations that have no commit yet."""
+        return len(self._pending)
+
+    async def wait_committed(self) -> None:
+        """Return when everything handed over so far has its answer."""
+        while self._pending or self._writing:
+            await self._idle.park()
+
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Commit batches until cancelled. Raises StoreBroken when the store fails for good."""
+        self._make_ballast()
+        task_status.started()
+        while True:
+            while not self._pending or self._writing:
+                if not self._writing:
+                    self._idle.unpark_all()
+                await self._lot.park()
+            if not self._hurry:
+                with trio.move_on_after(COMPANY):
+                    while not self._hurry:
+                        await self._lot.park()
+            batch = self._pending[:BATCH]
+            del self._pending[:BATCH]
+            self._hurry = bool(self._pending)
+            self._writing = True
+            # A batch once begun is seen through to its answers, whatever is cancelled around it.
+            with trio.CancelScope(shield=True):
+                await self._commit(batch)
+            self._writing = False
+            if not self._pending:
+                self._idle.unpark_all()
+
+    async def _commit(self, batch: list[Operation]) -> None:
+        writer = self._writer
+        try:
+            try:
+                writer.begin()
+            except sqlite3.OperationalError as error:
+                if not _is_busy(error):
+                    raise
+                await self._wait_turn()
+            results, entries = writer.write(batch, self._now())
+            failpoint("commit.before")
+            await self._runner(self._finish)
+            failpoint("commit.after")
+        except sqlite3.Error as error:
+            await self._rescue(batch, error)
+            return
+        self.commits += 1
+        for operation, (answer, value) in zip(batch, results, strict=True):
+            _answer(operation, answer, value)
+        self.ring.push(entries)
+
+    def _finish(self) -> None:
+        conn = self._writer.conn
+        conn.execute("COMMIT")
+        if self._path is not None:
+            try:
+                size = os.stat(f"{self._path}-wal").st_size
+            except OSError:
+                return
+            if size > WAL_LIMIT:
+                conn.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+
+    async def _wait_turn(self) -> None:
+        """Somebody else holds the store (a backup, a curious person): only what waits for it waits."""
+        while True:
+            await trio.sleep(0.05)
+            try:
+                self._writer.begin()
+                return
+            except sqlite3.OperationalError as error:
+                if not _is_busy(error):
+                    raise
+
+    async def _rescue(self, batch: list[Operation], error: sqlite3.Error) -> None:
+        """After a failed write or commit: a full disk keeps what closes attempts, anything else stops the daemon."""
+        name = getattr(error, "sqlite_errorname", type(error).__name__)
+        if not name.startswith("SQLITE_FULL"):
+            log.critical("store failed error=%s", name)
+            for operation in batch:
+                _answer(operation, Answer.UNKNOWN, None)
+            raise StoreBroken(f"the store failed ({name}); its file is left as it is: look at the disk, then start again")
+        try:
+            self._writer.conn.execute("ROLLBACK")
+        except sqlite3.Error:
+            pass  # SQLite rolled back by itself
+        there = int(self._writer.conn.execute("SELECT coalesce(max(seq), 0) FROM event").fetchone()[0])
+        self._writer.seq = there
+        if not self.is_full:
+            log.error("disk full: taking and sending stop until there is room")
+            self.is_full = True
+            self.on_full(True)
+        self._drop_ballast()
+        kept = [operation for operation in batch if not _is_intake(operation)]
+        for operation in batch:
+            if _is_intake(operation):
+                _answer(operation, Answer.FAILED, None)
+        self._pending[:0] = kept
+        waiting = [operation for operation in self._pending if _is_intake(operation)]
+        self._pending = [operation for operation in self._pending if not _is_intake(operation)]
+        for operation in waiting:
+            _answer(operation, Answer.FAILED, None)
+        await trio.sleep(0 if not self._pending else FULL_RETRY / 4)
+
+    async def forget(self, *, texts: int, messages: int, oldest: str, events: int) -> bool:
+        """Drop one page each of texts, messages and events older than given (ms). True when there may be more."""
+        while self._writing or self._pending:
+            await self._idle.park()
+        self._writing = True  # the connection is ours until the commit
+        try:
+            conn = self._writer.conn
+            with trio.CancelScope(shield=True):
+                self._writer.begin()
+                dropped = (drop_texts(conn, texts), drop_messages(conn, messages, oldest), drop_events(conn, events))
+                await self._runner(self._finish)
+        except sqlite3.OperationalError as error:
+            log.warning("retention put off error=%s", getattr(error, "sqlite_errorname", ""))
+            if conn.in_transaction:
+                conn.execute("ROLLBACK")
+            return False
+        finally:
+            self._writing = False
+            self._lot.unpark_all()
+        return max(dropped) >= PAGE
+
+    async def watch_room(self) -> None:
+        """While the disk is full, try every second to set the ballast aside again; when that works, service returns."""
+        while True:
+            await trio.sleep(FULL_RETRY)
+            if self.is_full and self._make_ballast():
+                self.is_full = False
+                log.warning("room on the disk again: taking and sending go on")
+                self.on_full(False)
+
+    def _make_ballast(self) -> bool:
+        if self._path is None:
+            return True
+        path = self._path.with_name("ballast")
+        try:
+            file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            try:
+                os.posix_fallocate(file, 0, BALLAST)
+            finally:
+                os.close(file)
+        except OSError:
+            self._drop_ballast()
+            return False
+        return True
+
+    def _drop_ballast(self) -> None:
+        if self._path is not None:
+            self._path.with_name("ballast").unlink(missing_ok=True)
+
+
+def _is_busy(error: sqlite3.OperationalError) -> bool:
+    return getattr(error, "sqlite_errorname", "").startswith("SQLITE_BUSY")
+
+
+def _is_intake(operation: Operation) -> bool:
+    """True for what a full disk refuses: new messages and new attempts. What closes an attempt is kept."""
+    return operation.__class__ is Accept or (operation.__class__ is Step and operation.open is not None)  # type: ignore[union-attr]  # the class test says so
+
+
+def _answer(operation: Operation, answer: Answer, value: Any) -> None:
+    if operation.done is not None:
+        operation.done(answer, value)

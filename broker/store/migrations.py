@@ -1,0 +1,51 @@
+"""The migrations of the SQLite store, by sqlite-utils: each transactional, recorded, never changed once released.
+
+Messages and attempts are WITHOUT ROWID: a UUIDv7 key keeps inserts at the end of the tree, and an attempt's key (message, n) saves
+an index. Partial indexes hold only live rows, so that what is finished costs nothing.
+"""
+
+import sqlite3
+
+from sqlite_utils import Database, Migrations
+
+migrations = Migrations("broker")
+
+_FIRST = """
+CREATE TABLE message (
+    id TEXT PRIMARY KEY, client TEXT NOT NULL, recipient TEXT NOT NULL, country TEXT, text TEXT, encoding TEXT NOT NULL,
+    segments INTEGER NOT NULL, accepted_at INTEGER NOT NULL, valid_until INTEGER NOT NULL, key TEXT, digest BLOB, ref TEXT,
+    network TEXT, sender TEXT, channel TEXT NOT NULL, priority INTEGER NOT NULL, tags TEXT, send_at INTEGER,
+    max_price INTEGER, pin TEXT, options TEXT, status TEXT NOT NULL, detail TEXT, lane TEXT, next_at INTEGER NOT NULL,
+    rule TEXT, attempts INTEGER NOT NULL, progress TEXT, final_at INTEGER
+) WITHOUT ROWID;
+CREATE UNIQUE INDEX message_key ON message (client, key) WHERE key IS NOT NULL;
+CREATE INDEX message_due ON message (lane, priority, next_at, valid_until) WHERE status = 'queued';
+CREATE INDEX message_wait ON message (status, next_at) WHERE status IN ('held', 'in_doubt', 'scheduled');
+CREATE INDEX message_sent ON message (lane, next_at) WHERE status = 'sent';
+CREATE INDEX message_text ON message (final_at) WHERE final_at IS NOT NULL AND text IS NOT NULL;
+CREATE TABLE attempt (
+    message TEXT NOT NULL, n INTEGER NOT NULL, provider TEXT NOT NULL, token TEXT NOT NULL, opened_at INTEGER NOT NULL,
+    state TEXT NOT NULL, key TEXT NOT NULL, sender TEXT, closed_at INTEGER, class TEXT, code TEXT, detail TEXT, refs TEXT,
+    parts INTEGER NOT NULL, price INTEGER, currency TEXT, bucket TEXT, credit INTEGER NOT NULL, receipt TEXT,
+    doubt TEXT NOT NULL, PRIMARY KEY (message, n)
+) WITHOUT ROWID;
+CREATE UNIQUE INDEX attempt_open ON attempt (message) WHERE state IN ('open', 'in_doubt');
+CREATE TABLE event (seq INTEGER PRIMARY KEY, at INTEGER NOT NULL, message TEXT, body TEXT NOT NULL);
+CREATE INDEX event_message ON event (message) WHERE message IS NOT NULL;
+CREATE TABLE fact (kind TEXT NOT NULL, name TEXT NOT NULL, value TEXT NOT NULL, PRIMARY KEY (kind, name)) WITHOUT ROWID;
+CREATE TABLE suppression (
+    recipient TEXT NOT NULL, scope TEXT NOT NULL, reason TEXT NOT NULL, at INTEGER NOT NULL, PRIMARY KEY (recipient, scope)
+) WITHOUT ROWID;
+"""
+
+
+@migrations()
+def first(db: Database) -> None:
+    """Version 1: messages, attempts, events, facts, suppression."""
+    for statement in _FIRST.split(";\n"):
+        db.conn.execute(statement)
+
+
+def apply_migrations(conn: sqlite3.Connection) -> None:
+    """Apply what the store at `conn` has not had yet."""
+    migrations.apply(Database(conn))

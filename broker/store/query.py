@@ -1,0 +1,194 @@
+"""Every read of the SQLite store, on a read-only connection of its own: short transactions, bounded pages.
+
+Small pages run on the loop (a thread would cost more than the page); scans over the whole queue run in a thread by `scan`.
+"""
+
+import sqlite3
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import msgspec
+import trio
+
+from broker.store.contract import LiveMessage
+from broker.store.rows import ATTEMPT_COLUMNS, MESSAGE_COLUMNS, read_attempt, read_message
+from broker.store.sqlite import open_connection
+from broker.words.attempt import Attempt
+from broker.words.message import Message
+
+T = TypeVar("T")
+
+_M = f"SELECT {MESSAGE_COLUMNS} FROM message "  # noqa: S608  # columns are a literal of rows
+_A = f"SELECT {ATTEMPT_COLUMNS} FROM attempt "  # noqa: S608  # as above
+_DUE = (
+    _M + "INDEXED BY message_due WHERE status = 'queued' AND lane IS ? AND priority = ? AND next_at <= ? ORDER BY next_at LIMIT ?"
+)
+_NEXT = "SELECT min(next_at) FROM message INDEXED BY message_due WHERE status = 'queued' AND lane IS ? AND priority = ?"
+_OVER = "SELECT id FROM message INDEXED BY message_due WHERE status = 'queued' AND valid_until <= ? LIMIT ?"
+
+
+class SqliteQuery:
+    """The reads of a store. `scan` runs one of them in a thread, on a connection of that thread's own."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._conn = open_connection(path, read_only=True)
+        self._scanner = open_connection(path, read_only=True)
+        self._one = trio.CapacityLimiter(1)
+
+    def close(self) -> None:
+        """Close both connections."""
+        self._conn.close()
+        self._scanner.close()
+
+    async def scan(self, read: Callable[[sqlite3.Connection], T]) -> T:
+        """`read` on the scanning connection, in a thread: for reads that look at many rows."""
+        return await trio.to_thread.run_sync(read, self._scanner, limiter=self._one)
+
+    def read_due(self, lane: str | None, priority: int, now: int, limit: int) -> list[Message]:
+        """Queued messages of `lane` and `priority` that are due, the longest due first."""
+        return [read_message(row) for row in self._conn.execute(_DUE, (lane, priority, now, limit))]
+
+    def find_next_due(self, lane: str | None) -> int | None:
+        """When the next queued message of `lane` is due, None when there is none."""
+        found = [self._conn.execute(_NEXT, (lane, priority)).fetchone()[0] for priority in (0, 1, 2)]
+        return min((at for at in found if at is not None), default=None)
+
+    async def find_expired(self, now: int, limit: int) -> list[str]:
+        """Ids of queued messages whose validity is over."""
+        return await self.scan(lambda conn: [row[0] for row in conn.execute(_OVER, (now, limit))])
+
+    def read_waiting(self, status: str, now: int, limit: int) -> list[Message]:
+        """`held`, `in_doubt` or `scheduled` messages whose `next_at` has come."""
+        sql = _M + "WHERE status = ? AND next_at <= ? AND status IN ('held', 'in_doubt', 'scheduled') ORDER BY next_at LIMIT ?"
+        return [read_message(row) for row in self._conn.execute(sql, (status, now, limit))]
+
+    def find_next_waiting(self, status: str) -> int | None:
+        """The earliest `next_at` of a waiting status."""
+        sql = "SELECT min(next_at) FROM message WHERE status = ? AND status IN ('held', 'in_doubt', 'scheduled')"
+        at = self._conn.execute(sql, (status,)).fetchone()[0]
+        return None if at is None else int(at)
+
+    def read_sent(self, lane: str, now: int, limit: int) -> list[Message]:
+        """`sent` messages of a provider whose next query or deadline has come."""
+        sql = _M + "WHERE status = 'sent' AND lane = ? AND next_at <= ? ORDER BY next_at LIMIT ?"
+        return [read_message(row) for row in self._conn.execute(sql, (lane, now, limit))]
+
+    def find_next_sent(self, lane: str) -> int | None:
+        """The earliest `next_at` among a provider's `sent` messages."""
+        at = self._conn.execute("SELECT min(next_at) FROM message WHERE status = 'sent' AND lane = ?", (lane,)).fetchone()[0]
+        return None if at is None else int(at)
+
+    def read_held(self, cause: str | None, after: tuple[int, str], limit: int) -> list[Message]:
+        """Held messages, of one cause or all, in order of (next_at, id) after `after`."""
+        sql = (
+            _M + "INDEXED BY message_wait WHERE status = 'held' AND (next_at, id) > (?, ?) AND (? IS NULL OR detail = ?)"
+            " ORDER BY next_at, id LIMIT ?"
+        )
+        return [read_message(row) for row in self._conn.execute(sql, (*after, cause, cause, limit))]
+
+    def find_message(self, id_: str) -> Message | None:
+        """One message."""
+        row = self._conn.execute(_M + "WHERE id = ?", (id_,)).fetchone()
+        return None if row is None else read_message(row)
+
+    def find_attempts(self, id_: str) -> list[Attempt]:
+        """A message's attempts, in order."""
+        return [read_attempt(row) for row in self._conn.execute(_A + "WHERE message = ? ORDER BY n", (id_,))]
+
+    def find_live(self, id_: str) -> LiveMessage | None:
+        """A message with its attempts."""
+        message = self.find_message(id_)
+        return None if message is None else LiveMessage(message, self.find_attempts(id_))
+
+    def find_times(self, id_: str) -> tuple[int | None, str | None]:
+        """(final_at, rule) of a message."""
+        row = self._conn.execute("SELECT final_at, rule FROM message WHERE id = ?", (id_,)).fetchone()
+        return (None, None) if row is None else (row[0], row[1])
+
+    def read_open_attempts(self, states: Sequence[str]) -> Iterator[list[Attempt]]:
+        """Pages of attempts that are open or in doubt, for recovery and the ledger."""
+        sql = _A + "WHERE state IN ('open', 'in_doubt') AND state = ? AND message > ? ORDER BY message LIMIT 500"
+        for state in states:
+            after = ""
+            while page := [read_attempt(row) for row in self._conn.execute(sql, (state, after))]:
+                yield page
+                after = page[-1].message
+
+    def count_statuses(self) -> dict[str, int]:
+        """How many messages are in each live status, for operators; and how many in all."""
+        rows = self._conn.execute("SELECT status, count(*) FROM message GROUP BY status")
+        return {str(status): int(count) for status, count in rows}
+
+    def count_queued(self) -> int:
+        """Messages that count against max_queued: queued or held."""
+        queued = self._conn.execute("SELECT count(*) FROM message INDEXED BY message_due WHERE status = 'queued'").fetchone()[0]
+        held = self._conn.execute("SELECT count(*) FROM message WHERE status IN ('held', 'scheduled')").fetchone()[0]
+        return int(queued) + int(held)
+
+    def count_lane(self, lane: str) -> int:
+        """Queued messages that wait for a lane."""
+        sql = "SELECT count(*) FROM message INDEXED BY message_due WHERE status = 'queued' AND lane = ?"
+        return int(self._conn.execute(sql, (lane,)).fetchone()[0])
+
+    def count_due(self) -> list[tuple[str | None, int, int, int]]:
+        """(lane, priority, count, earliest next_at) of all that is queued."""
+        sql = (
+            "SELECT lane, priority, count(*), min(next_at) FROM message INDEXED BY message_due WHERE status = 'queued'"
+            " GROUP BY lane, priority"
+        )
+        return list(self._conn.execute(sql))
+
+    def count_held(self, cause: str | None) -> int:
+        """Held messages, of one cause or all."""
+        sql = "SELECT count(*) FROM message INDEXED BY message_wait WHERE status = 'held' AND (? IS NULL OR detail = ?)"
+        return int(self._conn.execute(sql, (cause, cause)).fetchone()[0])
+
+    def find_key(self, client: str, key: str) -> tuple[Any, ...] | None:
+        """(id, digest, segments, encoding, country) of the message with that key."""
+        sql = "SELECT id, digest, segments, encoding, country FROM message WHERE client = ? AND key = ?"
+        found: tuple[Any, ...] | None = self._conn.execute(sql, (client, key)).fetchone()
+        return found
+
+    def read_events(self, after: int, limit: int) -> list[tuple[int, bytes]]:
+        """(seq, body) of events after `after`, in order."""
+        rows = self._conn.execute("SELECT seq, body FROM event WHERE seq > ? ORDER BY seq LIMIT ?", (after, limit))
+        return [(row[0], row[1].encode()) for row in rows]
+
+    def read_history(self, id_: str) -> list[tuple[int, bytes]]:
+        """(seq, body) of one message's events."""
+        rows = self._conn.execute("SELECT seq, body FROM event WHERE message = ? ORDER BY seq", (id_,))
+        return [(row[0], row[1].encode()) for row in rows]
+
+    def find_first_seq(self) -> int | None:
+        """The oldest retained event's seq, None when there is none."""
+        first = self._conn.execute("SELECT min(seq) FROM event").fetchone()[0]
+        return None if first is None else int(first)
+
+    def read_facts(self, kind: str) -> dict[str, dict[str, Any]]:
+        """Kept values of one kind by name."""
+        rows = self._conn.execute("SELECT name, value FROM fact WHERE kind = ?", (kind,))
+        return {row[0]: msgspec.json.decode(row[1]) for row in rows}
+
+    def read_suppressions(self) -> list[tuple[str, str, str, int]]:
+        """(recipient, scope, reason, at) of every suppression entry."""
+        return list(self._conn.execute("SELECT recipient, scope, reason, at FROM suppression ORDER BY at, recipient"))
+
+    async def sum_spent(self, provider: str, since: int) -> list[tuple[int, int]]:
+        """(opened_at, price) of a provider's attempts since `since`, for its spend cap."""
+        sql = "SELECT opened_at, price FROM attempt WHERE provider = ? AND opened_at > ? AND state != 'refused' AND price > 0"
+        return await self.scan(lambda conn: list(conn.execute(sql, (provider, since))))
+
+    def find_messages(
+        self, statuses: Sequence[str], *, provider: str | None, tag: str | None, cause: str | None, after: str, limit: int
+    ) -> list[Message]:
+        """Messages of `statuses` by an operator's filters, in order of id: `provider` is the lane or the last attempt's."""
+        sql = (
+            _M + f"WHERE status IN ({', '.join('?' * len(statuses))}) AND id > ?"
+            " AND (? IS NULL OR lane = ? OR EXISTS (SELECT 1 FROM attempt a WHERE a.message = message.id AND a.provider = ?))"
+            " AND (? IS NULL OR EXISTS (SELECT 1 FROM json_each(tags) WHERE value = ?))"
+            " AND (? IS NULL OR detail = ?) ORDER BY id LIMIT ?"
+        )
+        values = (*statuses, after, provider, provider, provider, tag, tag, cause, cause, limit)
+        return [read_message(row) for row in self._conn.execute(sql, values)]

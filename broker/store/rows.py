@@ -1,0 +1,84 @@
+"""Messages and attempts as rows of the SQLite store, and back. One place knows the order of the columns."""
+
+from typing import Any
+
+import msgspec
+
+from broker.words.attempt import Attempt, DoubtPolicy
+from broker.words.event import Happening, MessageEvent
+from broker.words.message import Message, Progress
+
+_encode = msgspec.json.Encoder().encode
+_decode_progress = msgspec.json.Decoder(Progress).decode
+_decode_list = msgspec.json.Decoder(tuple[str, ...]).decode
+_decode_table = msgspec.json.Decoder(dict[str, Any]).decode
+_decode_doubt = msgspec.json.Decoder(DoubtPolicy).decode
+
+MESSAGE_COLUMNS = (
+    "id, client, recipient, country, text, encoding, segments, accepted_at, valid_until, key, ref, network, sender, channel, "
+    "priority, tags, send_at, max_price, pin, options, status, detail, lane, next_at, attempts, progress, rule"
+)
+INSERT_MESSAGE = f"INSERT INTO message ({MESSAGE_COLUMNS}, digest) VALUES ({', '.join('?' * 28)})"  # noqa: S608  # columns are the literal above
+ATTEMPT_COLUMNS = (
+    "message, n, provider, token, opened_at, state, key, sender, closed_at, class, code, detail, refs, parts, price, currency, "
+    "bucket, credit, receipt, doubt"
+)
+INSERT_ATTEMPT = f"INSERT INTO attempt ({ATTEMPT_COLUMNS}) VALUES ({', '.join('?' * 20)})"  # noqa: S608  # columns are the literal above
+
+
+def pack(value: object) -> str:
+    """Any plain value or struct as JSON text."""
+    return _encode(value).decode()
+
+
+def pack_message(m: Message, digest: bytes | None) -> tuple[Any, ...]:
+    """The values of INSERT_MESSAGE. A new message's progress is empty and is not written."""
+    return (
+        m.id, m.client, m.to, m.country, m.text, m.encoding, m.segments, m.accepted_at, m.valid_until, m.key, m.ref, m.network,
+        m.sender, m.channel, m.priority, pack(m.tags) if m.tags else None, m.send_at, m.max_price, m.pin,
+        pack(m.options) if m.options else None, m.status, m.detail, m.lane, m.next_at, m.attempts, None, None, digest,
+    )  # fmt: skip
+
+
+def read_message(row: tuple[Any, ...]) -> Message:
+    """The Message of a row of MESSAGE_COLUMNS."""
+    tags, options, progress = row[15], row[19], row[25]
+    known = Progress() if progress is None else _decode_progress(progress)
+    if known.rule is None:
+        known.rule = row[26]
+    return Message(
+        row[0], row[1], row[2], row[3], row[4], row[5], row[6], row[7], row[8], row[9], row[10], row[11], row[12], row[13],
+        row[14], () if tags is None else _decode_list(tags), row[16], row[17], row[18],
+        None if options is None else _decode_table(options), row[20], row[21], row[22], row[23], row[24], known,
+    )  # fmt: skip
+
+
+_doubts: dict[DoubtPolicy, str] = {}
+
+
+def pack_attempt(a: Attempt) -> tuple[Any, ...]:
+    """The values of INSERT_ATTEMPT."""
+    doubt = _doubts.get(a.doubt)
+    if doubt is None:
+        doubt = _doubts[a.doubt] = pack(a.doubt)  # a handful of policies serve all attempts
+    return (
+        a.message, a.n, a.provider, a.token, a.opened_at, a.state, a.key, a.sender, a.closed_at, a.class_, a.code, a.detail,
+        pack(a.refs) if a.refs else None, a.parts, a.price, a.currency, a.bucket, a.credit, a.receipt, doubt,
+    )  # fmt: skip
+
+
+def read_attempt(row: tuple[Any, ...]) -> Attempt:
+    """The Attempt of a row of ATTEMPT_COLUMNS."""
+    return Attempt(
+        row[0], row[1], row[2], row[3], row[4], row[5], row[6], row[7], row[8], row[9], row[10], row[11],
+        () if row[12] is None else _decode_list(row[12]), row[13], row[14], row[15], row[16], row[17], row[18],
+        _decode_doubt(row[19]),
+    )  # fmt: skip
+
+
+def pack_event(event: MessageEvent | Happening) -> bytes:
+    """The event as a JSON object, still without its `seq`."""
+    if event.__class__ is MessageEvent:
+        return _encode(event)
+    assert isinstance(event, Happening)
+    return _encode({"at": event.at, "type": event.type, "node": event.node, **event.fields})

@@ -1,0 +1,77 @@
+"""Loopback: a provider that lives in the broker itself and answers as it is told. For trying things out and for measuring.
+
+Manual: none; this is its whole description. It takes every message, unless `outcomes` says otherwise, and reports it delivered at
+once. It opens no connection and knows no credit.
+"""
+
+from collections.abc import Sequence
+from itertools import cycle
+from typing import Any
+
+import msgspec
+import trio
+
+from broker.provider.contract import Outcome, Receipt, Send, Sink, Traits
+
+TITLE = "Loopback: scripted outcomes, nothing leaves the process"
+MANUAL = "none; see this file"
+
+
+class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`outcomes`: classes to answer the next messages with, over and over (empty: accepted); `receipt`: the receipt that follows
+    (`delivered` `undelivered` `expired` …, or `none`); `delay`: milliseconds until the answer.
+    """
+
+    outcomes: tuple[str, ...] = ()
+    receipt: str = "delivered"
+    delay: int = 0
+
+
+TRAITS = Traits(senders=frozenset({"none", "alphanumeric", "numeric", "shortcode"}), batch=100, receipts=("callback",))
+
+CODES: dict[str, str] = {}
+
+
+class LoopbackSession:
+    """One account's session."""
+
+    def __init__(self, config: Config) -> None:
+        self._config = config
+        self._script = cycle(config.outcomes) if config.outcomes else None
+        self._sink: Sink | None = None
+        self._count = 0
+        self._waiting: list[Receipt] = []
+        self._lot = trio.lowlevel.ParkingLot()
+
+    async def run(self, sink: Sink, *, task_status: Any) -> None:
+        """Report what was taken, until cancelled."""
+        task_status.started()
+        while True:
+            while not self._waiting:
+                await self._lot.park()
+            receipts, self._waiting = self._waiting, []
+            await sink(receipts)
+
+    async def submit(self, sends: Sequence[Send]) -> list[Outcome]:
+        """Answer as the script says."""
+        if self._config.delay:
+            await trio.sleep(self._config.delay / 1000)
+        outcomes = [self._answer() for _ in sends]
+        if self._config.receipt != "none":
+            for send, outcome in zip(sends, outcomes, strict=True):
+                if outcome.class_ == "accepted":
+                    self._waiting.append(Receipt(self._config.receipt, outcome.refs[0], send.attempt))  # type: ignore[arg-type]  # as configured
+            self._lot.unpark_all()
+        return outcomes
+
+    def _answer(self) -> Outcome:
+        class_ = "accepted" if self._script is None else next(self._script)
+        if class_ != "accepted":
+            return Outcome(class_, class_, "as scripted")  # type: ignore[arg-type]  # as configured
+        self._count += 1
+        return Outcome("accepted", "ok", None, (f"L{self._count}",))
+
+
+def open_session(config: Config, name: str) -> LoopbackSession:
+    """A session for the account `name`."""
+    return LoopbackSession(config)
