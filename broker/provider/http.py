@@ -156,7 +156,8 @@ class Account:
 def read_address(address: str) -> httpx.URL:
     """An address without its query. Raises httpx.InvalidURL. (Parsing one costs more than all else that is done to a request.)"""
     url = httpx.URL(address)
-    if url.scheme not in ("http", "https") or not url.raw_host or url.userinfo:
+    port = 80 if url.port is None else url.port
+    if url.scheme not in ("http", "https") or not url.raw_host or url.userinfo or not 0 < port < 65536:
         raise httpx.InvalidURL("not the plain address of an HTTP server")
     return url
 

@@ -91,6 +91,7 @@ class Plugin:
         module = run_module(name_package(self.path, self.name), path)
         found = getattr(module, "Twin", None)
         if not isinstance(found, type):
+            drop_modules(module.__name__)
             raise PluginError(f"{path}: has no class Twin; see broker/provider/contract.py for its form")
         return found
 

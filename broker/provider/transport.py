@@ -46,6 +46,9 @@ class Answer(NamedTuple):
     headers: list[tuple[bytes, bytes]]
     body: bytes
 
+    def __repr__(self) -> str:
+        return f"Answer({self.status}, {len(self.body)} bytes)"
+
 
 class Exchange(msgspec.Struct):
     """One request and how far it has come: `pool` (waits for a connection), `connect`, `tls`, `offered`."""
