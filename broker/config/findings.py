@@ -1,0 +1,266 @@
+"""What is readable and probably not meant: `check` prints it, `run` logs it, nothing is refused for it.
+
+Every finding is a Problem of severity `warning`. Reads the file once more, only to learn the lines.
+"""
+
+import hashlib
+import ipaddress
+import os
+from collections.abc import Iterator, Mapping
+from decimal import Decimal
+from pathlib import Path as File
+from typing import Any
+from urllib.parse import urlsplit
+
+from broker.config.fields import show_value
+from broker.config.lines import Lines
+from broker.config.plugin import PluginTable, Traits
+from broker.config.problem import Path, Problem, dotted
+from broker.config.reach import countries_of, covers, find_never, reach_of
+from broker.words.money import convert, show_micro
+from broker.words.settings import ProviderSettings, RuleSettings, Settings
+
+Finding = tuple[Path, str]
+
+LONGEST_SOCKET = 107
+"""Bytes of a Unix socket's path, unix(7)."""
+
+
+def check_settings(settings: Settings, plugins: PluginTable) -> list[Problem]:
+    """Everything worth a warning, in the order of the file. `plugins` is the table that the settings were read with."""
+    traits = _find_traits(settings, plugins)
+    found = [
+        *_find_in_rules(settings, traits),
+        *_find_in_countries(settings, traits),
+        *_find_in_providers(settings, traits),
+        *_find_in_listeners(settings),
+    ]
+    lines = _read_lines(settings)
+    problems = [
+        Problem(dotted(path), lines.find(path) if lines else None, message, settings.file, "warning") for path, message in found
+    ]
+    return sorted(problems, key=lambda problem: problem.line or 0)
+
+
+def _read_lines(settings: Settings) -> Lines | None:
+    """The file's lines, where it still is the file that was read."""
+    try:
+        raw = File(settings.file).read_bytes()
+        is_same = hashlib.sha256(raw).hexdigest().startswith(settings.hash)
+        return Lines(raw.decode()) if is_same else None
+    except (OSError, ValueError):
+        return None
+
+
+def _find_traits(settings: Settings, plugins: PluginTable) -> dict[str, Traits]:
+    traits: dict[str, Traits] = {}
+    for name, provider in settings.providers.items():
+        try:
+            traits[name] = plugins(provider.plugin, settings.broker.plugin_path).traits
+        except Exception:  # noqa: S112 - reading has told it already, and here only its own findings are missed
+            continue
+    return traits
+
+
+# ---- rules
+
+
+def _find_in_rules(settings: Settings, traits: Mapping[str, Traits]) -> Iterator[Finding]:
+    for index, rule in enumerate(settings.rules):
+        here: Path = ("rules", index)
+        never = find_never(rule.match, settings.submit.max_segments)
+        early = next((n for n, other in enumerate(settings.rules[:index]) if _takes_all(other, rule)), None)
+        if never is not None:
+            yield (*here, "match", never[0]), f"this rule can never match: {never[1]}"
+        elif early is not None:
+            name = settings.rules[early].name
+            yield (
+                (*here, "match"),
+                f'this rule can never match: rules[{early}] "{name}" comes first and takes all that it would;'
+                " move it up, or narrow the other one",
+            )
+        candidates = [settings.providers[name] for name in rule.use if name in settings.providers]
+        if candidates and not any(provider.enabled for provider in candidates):
+            yield (*here, "use"), "every provider here is disabled: its messages are refused; enable one"
+        if rule.order != "weighted" and rule.weights:
+            yield (*here, "weights"), f'has no effect with order "{rule.order}": write order = "weighted"'
+        yield from _find_in_prices(here, rule, candidates, settings)
+        yield from _find_in_credit(here, rule, traits)
+
+
+def _takes_all(early: RuleSettings, late: RuleSettings) -> bool:
+    return early.else_ != "next-rule" and covers(early.match, late.match)
+
+
+def _find_in_prices(here: Path, rule: RuleSettings, candidates: list[ProviderSettings], settings: Settings) -> Iterator[Finding]:
+    if rule.max_price is None:
+        return
+    own = settings.broker.currency
+    for provider in candidates:
+        rate = Decimal(1) if provider.currency == own else settings.currencies.get(provider.currency)
+        price = _lowest_price(provider, reach_of(rule.match))
+        if price is None or rate is None:
+            message = "has no price for what this rule takes"
+        elif convert(price, rate) > rule.max_price:
+            message = f"costs at least {show_micro(convert(price, rate))} {own} a segment"
+        else:
+            continue
+        yield (
+            (*here, "max_price"),
+            f'provider "{provider.name}" can never serve here: it {message}; mend its prices, or raise max_price',
+        )
+
+
+def _lowest_price(provider: ProviderSettings, reach: frozenset[str] | None) -> int | None:
+    """The lowest price of a segment that a message to a country of `reach` may have."""
+    if "sms" in provider.channel_prices:
+        return provider.channel_prices["sms"]
+    fitting = [micro for key, micro in provider.prices.items() if reach is None or _is_price_for(key, reach)]
+    return min(fitting, default=None)
+
+
+def _is_price_for(key: str, reach: frozenset[str]) -> bool:
+    if key.startswith("+"):
+        return not countries_of(key).isdisjoint(reach)
+    return key in reach or not key.isalpha()
+
+
+def _find_in_credit(here: Path, rule: RuleSettings, traits: Mapping[str, Traits]) -> Iterator[Finding]:
+    if rule.min_credit is None and rule.order != "most_credit":
+        return
+    key = "order" if rule.min_credit is None else "min_credit"
+    for name in rule.use:
+        if name in traits and traits[name].unit is None:
+            effect = "comes last" if rule.min_credit is None else "always passes"
+            yield (*here, key), f'provider "{name}" tells no credit, so it {effect} here; leave it out of use if not meant'
+
+
+# ---- countries
+
+
+def _find_in_countries(settings: Settings, traits: Mapping[str, Traits]) -> Iterator[Finding]:
+    reached: set[str] = set()
+    for rule in settings.rules:
+        if find_never(rule.match, settings.submit.max_segments) is not None:
+            continue
+        reach = _reach_with_providers(rule, settings, traits)
+        if reach is None:
+            return  # one rule takes any country
+        reached |= reach
+    if not any(provider.enabled for provider in settings.providers.values()):
+        return  # there is a finding of its own for that
+    told: set[str] = set()
+    for path, countries in _named_countries(settings):
+        missing = sorted(countries - reached - told)
+        told.update(missing)
+        if missing:
+            is_one = len(missing) == 1
+            yield (
+                path,
+                f"{', '.join(missing)} {'has' if is_one else 'have'} no route: no rule takes a message there;"
+                f" add {'it' if is_one else 'them'} to a rule's match.country",
+            )
+    names = sorted(country for country in reached if country)
+    listed = ", ".join(names[:20]) + (f" and {len(names) - 20} more" if len(names) > 20 else "")
+    yield (
+        ("rules",),
+        f"any other country than {listed or 'none'} has no route: messages there are refused; if that is not meant,"
+        " end with a rule without country and prefix",
+    )
+
+
+def _reach_with_providers(rule: RuleSettings, settings: Settings, traits: Mapping[str, Traits]) -> frozenset[str] | None:
+    """The countries that the rule and its enabled providers let through; None: any."""
+    usable = [name for name in rule.use if name in settings.providers and settings.providers[name].enabled]
+    served = [traits[name].countries if name in traits else frozenset[str]() for name in usable]
+    reach = reach_of(rule.match)
+    if any(not countries for countries in served):
+        return reach
+    together = frozenset[str]().union(*served)
+    return together if reach is None else reach & together
+
+
+def _named_countries(settings: Settings) -> Iterator[tuple[Path, set[str]]]:
+    """Where the file names countries, and which."""
+    if settings.broker.default_country is not None:
+        yield ("broker", "default_country"), {settings.broker.default_country}
+    for name, countries in settings.groups.items():
+        yield ("groups", name), set(countries)
+    for name, client in settings.clients.items():
+        yield ("clients", name, "countries"), set(client.countries or ())
+    for name, provider in settings.providers.items():
+        for key in provider.prices:
+            countries_there = countries_of(key) if key.startswith("+") else {key} if key.isalpha() else set()
+            if len(countries_there) == 1:
+                yield ("providers", name, "prices", key), {country for country in countries_there if country}
+        for key in provider.senders:
+            yield ("providers", name, "senders", key), {key}
+
+
+# ---- providers and listeners
+
+
+def _find_in_providers(settings: Settings, traits: Mapping[str, Traits]) -> Iterator[Finding]:
+    if not any(provider.enabled for provider in settings.providers.values()):
+        yield ("providers",), "no provider is enabled: every message is refused; write a [providers.NAME]"
+    used = {name for rule in settings.rules for name in rule.use}
+    for name, provider in settings.providers.items():
+        here: Path = ("providers", name)
+        if provider.enabled and name not in used:
+            yield here, "no rule uses this provider: add it to a rule's use, or write enabled = false"
+        yield from _find_cleartext(here, show_value(provider.config), settings.secret_keys)
+        if provider.credit.low is not None and provider.credit.low < provider.credit.stop:
+            yield (*here, "credit", "low"), "is below stop, so it would come too late: raise it above stop"
+        if name in traits:
+            yield from _find_against_traits(here, provider, traits[name])
+
+
+def _find_against_traits(here: Path, provider: ProviderSettings, traits: Traits) -> Iterator[Finding]:
+    if provider.batch > traits.batch:
+        yield (*here, "batch"), f"the plugin takes at most {traits.batch} in a request, so {traits.batch} it is"
+    if traits.unit is None:
+        if provider.credit.low is not None or provider.credit.stop:
+            yield (*here, "credit"), "this provider tells no credit, so low and stop have no effect: take them out"
+    elif traits.money and provider.credit.per_segment is None and not (provider.prices or provider.channel_prices):
+        yield (*here, "prices"), "its credit is money and no price is known, so nothing is reserved: write prices"
+
+
+def _find_cleartext(path: Path, value: Any, secret_keys: frozenset[str]) -> Iterator[Finding]:
+    if isinstance(value, dict):
+        for name, item in value.items():
+            yield from _find_cleartext((*path, str(name)), item, secret_keys)
+    elif isinstance(value, str) and value.lower().startswith("http://"):
+        host = _host_of(value)
+        if not _is_loopback(host):
+            shown = "" if dotted(path) in secret_keys or host is None else f" to {host}"
+            yield path, f"texts, numbers and passwords go{shown} in clear over http://; write https:// if it is served"
+
+
+def _host_of(url: str) -> str | None:
+    try:
+        return urlsplit(url).hostname
+    except ValueError:
+        return None
+
+
+def _is_loopback(host: str | None) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host or "").is_loopback
+    except ValueError:
+        return False
+
+
+def _find_in_listeners(settings: Settings) -> Iterator[Finding]:
+    if settings.feed is not None and settings.feed.require_token and not settings.tokens:
+        yield ("feed", "require_token"), "nobody can read the feed: write a [tokens.NAME], or require no token"
+    for name in settings.clients:
+        if not name.startswith("unix:") and name not in settings.tokens:
+            yield ("clients", name), f"no token has this name: write [tokens.{name}], or unix:USER for a user's programs"
+    sockets = {("submit", "socket"): settings.submit.socket, ("control", "socket"): settings.control.socket}
+    if settings.feed is not None and settings.feed.listen.startswith("unix:"):
+        sockets["feed", "listen"] = settings.feed.listen.removeprefix("unix:")
+    for path, socket in sockets.items():
+        if len(os.fsencode(socket)) > LONGEST_SOCKET:
+            yield path, f"{socket} is longer than the {LONGEST_SOCKET} bytes of a socket's path: choose a shorter one"

@@ -1,0 +1,324 @@
+"""Every fault of a file is told with its key, its line and what to do; all of them in one pass."""
+
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from broker.config import ConfigError, PluginFacts, read_settings
+from tests.config.desk import CANARY, FREE, faults, find_plugin, write
+
+P = '[providers.a]\nplugin = "free"\n'
+R = P + '[[rules]]\nname = "r"\nuse = ["a"]\n'
+
+# text, dotted key, line, words that the message has (the first begins it where it ends in "…")
+TABLE: list[tuple[str, str, int | None, list[str]]] = [
+    # the file
+    ('[broker]\nname = "a\n', "", 2, ["no TOML", "column", "mend this line"]),
+    ("[broker]\n[broker]\n", "", 2, ["twice"]),
+    ("a = { b = 1,\n c = 2 }\n", "", 1, ["no TOML", "on one line"]),
+    ("[broker]\ndrain = 20s\n", "", 2, ["no TOML", "in quotes"]),
+    ("[broker]\nlog = info\n", "", 2, ["no TOML", "in quotes"]),
+    ("[submit]\nmode = 0660\n", "", 2, ["no TOML", "in quotes"]),
+    ("[broker]\nname =", "", 2, ["no TOML", "at the end"]),
+    ("x = " + "[" * 5000, "", None, ["no TOML that can be read"]),
+    ("[submit]\nmax_queued = " + "9" * 5000, "", None, ["no TOML that can be read"]),
+    # sections
+    ("[brokr]\n", "brokr", 1, ["unknown key", 'did you mean "broker"']),
+    ("\nname = 1\n", "name", 2, ["unknown key"]),
+    ("broker = 5\n", "broker", 1, ["5 must be a table"]),
+    ("providers = []\n", "providers", 1, ["[providers.NAME]"]),
+    ("providers.a = 1\n", "providers.a", 1, ["must be a table"]),
+    ('clients = "x"\n', "clients", 1, ["[clients.NAME]"]),
+    ("[rules]\n", "rules", 1, ["[[rules]]"]),
+    ("rules = [1]\n", "rules[0]", 1, ["must be a table"]),
+    # [broker]
+    ('[broker]\nnam = "x"\n', "broker.nam", 2, ["unknown key", 'did you mean "name"']),
+    ('[broker]\nname = "a b"\n', "broker.name", 2, ["is no name", "letters, digits"]),
+    ("[broker]\nname = 5\n", "broker.name", 2, ["is no name"]),
+    ("[broker]\ndata_dir = 5\n", "broker.data_dir", 2, ["is no path"]),
+    ('[broker]\ndata_dir = "~/x"\n', "broker.data_dir", 2, ["~", "whole path"]),
+    ('[broker]\ndefault_country = "UK"\n', "broker.default_country", 2, ["is no country", '"GB"']),
+    ('[broker]\ndefault_country = "tw"\n', "broker.default_country", 2, ['did you mean "TW"']),
+    ('[broker]\ndefault_country = "QQ"\n', "broker.default_country", 2, ["ISO 3166"]),
+    ('[broker]\ncurrency = "euro"\n', "broker.currency", 2, ["three capital letters"]),
+    ('[broker]\nplugin_path = "x"\n', "broker.plugin_path", 2, ["must be a list"]),
+    ("[broker]\nplugin_path = [\n 'a',\n 5]\n", "broker.plugin_path", 4, ["5 is no path"]),
+    ("[broker]\ndrain = 20\n", "broker.drain", 2, ["20 is no duration", '"5s"']),
+    ('[broker]\ndrain = "20"\n', "broker.drain", 2, ["is no duration"]),
+    ('[broker]\ndrain = "1.5h"\n', "broker.drain", 2, ["is no duration"]),
+    ('[broker]\ndrain = "-5s"\n', "broker.drain", 2, ["is no duration"]),
+    ('[broker]\ndrain = "99999999d"\n', "broker.drain", 2, ["ten years"]),
+    ('[broker]\nlog = "infos"\n', "broker.log", 2, ['did you mean "info"']),
+    # [store] [submit] [control]
+    ('[store]\nurl = "postgresql://h/x"\n', "store.url", 2, ["not in this version: …", "sqlite:broker.db"]),
+    ('[store]\nurl = "mysql:x"\n', "store.url", 2, ["is no store"]),
+    ('[store]\nurl = "sqlite:"\n', "store.url", 2, ["is no store"]),
+    ('[store]\nurl = "sqlite::memory:"\n', "store.url", 2, ["would lose"]),
+    ('[store]\nkeep = "0d"\n', "store.keep", 2, ["longer than nothing"]),
+    ("[submit]\nmode = 660\n", "submit.mode", 2, ["octal", '"0660"']),
+    ('[submit]\nmode = "0680"\n', "submit.mode", 2, ["octal"]),
+    ("[submit]\nmax_segments = 0\n", "submit.max_segments", 2, ["at least 1"]),
+    ('[submit]\nmax_segments = "6"\n', "submit.max_segments", 2, ["whole number"]),
+    ("[submit]\nmax_queued = true\n", "submit.max_queued", 2, ["whole number"]),
+    ('[submit]\ngroup = ""\n', "submit.group", 2, ["is empty"]),
+    ('[submit]\nsocket="/x"\n[control]\nsocket = "/x"\n', "control.socket", 4, ["same as [submit].socket"]),
+    # [feed] [tokens] [clients] [suppress]
+    ("\n[feed]\n", "feed.listen", 2, ["is missing", '"127.0.0.1:8781"']),
+    ('[feed]\nlisten = "8781"\n', "feed.listen", 2, ["is no address"]),
+    ('[feed]\nlisten = "127.0.0.1:99999"\n', "feed.listen", 2, ["is no address"]),
+    ('[feed]\nlisten = "127.0.0.1:1"\nrequire_token = "yes"\n', "feed.require_token", 3, ["true or false"]),
+    ("[tokens.shop]\n", "tokens.shop.sha256", 1, ["is missing"]),
+    ('[tokens.shop]\nsha256 = "ab"\n', "tokens.shop.sha256", 2, ["64 hex digits", "sha256sum"]),
+    ('[tokens."a b"]\nsha256 = "ab"\n', 'tokens."a b"', 1, ["is no name"]),
+    ('[tokens.x]\nscopes = ["raed"]\n', "tokens.x.scopes", 2, ['did you mean "read"']),
+    ('[clients."unix:shop"]\nrate = "fast"\n', 'clients."unix:shop".rate', 2, ['"fast" is no rate', '"50/s"']),
+    ('[clients.x]\nrate = "0/s"\n', "clients.x.rate", 2, ["rate of nothing"]),
+    ('[clients.x]\ncountries = ["TW", "ZZ"]\n', "clients.x.countries", 2, ['"ZZ" is no country']),
+    ('[clients."unix:"]\n', 'clients."unix:"', 1, ["is no client"]),
+    ('[clients.x]\nsenders = ["ABCDEFGHIJKLMNOP"]\n', "clients.x.senders", 2, ["at most 11"]),
+    ('[clients.x]\nwebhook = "https://x"\n', "clients.x.webhook", 2, ["not in this version: …"]),
+    ('[clients.x]\nwebhook_secret = "x"\n', "clients.x.webhook_secret", 2, ["not in this version: …"]),
+    ('[suppress]\nscope = "none"\n', "suppress.scope", 2, ["sender, all"]),
+    ('[suppress]\nstop = ["STOP"]\n', "suppress.stop", 2, ["not in this version: …"]),
+    ('[suppress]\nstart = ["START"]\n', "suppress.start", 2, ["not in this version: …"]),
+    # sections of a later version
+    ('[callbacks]\nlisten = "x"\n', "callbacks", 1, ["not in this version: …"]),
+    ("[api]\n", "api", 1, ["not in this version: …"]),
+    ("[[inbound]]\n", "inbound", 1, ["not in this version: …"]),
+    ("[guard]\n", "guard", 1, ["not in this version: …"]),
+    # [currencies] [groups]
+    ('[currencies]\nusd = "1"\n', "currencies.usd", 2, ['"USD"']),
+    ('[currencies]\nUSD = "0"\n', "currencies.USD", 2, ["exchange rate"]),
+    ('[currencies]\nUSD = "x"\n', "currencies.USD", 2, ["exchange rate"]),
+    ("[currencies]\nUSD = nan\n", "currencies.USD", 2, ["exchange rate"]),
+    ('[currencies]\nEUR = "2"\n', "currencies.EUR", 2, ["always 1"]),
+    ('[groups]\nSE = ["SE"]\n', "groups.SE", 2, ["another name"]),
+    ("[groups]\nx = []\n", "groups.x", 2, ["names nothing"]),
+    ('[groups]\nx = "SE"\n', "groups.x", 2, ["must be a list"]),
+    ('[groups]\nx = ["SE",\n"NO", "XX"]\n', "groups.x", 3, ['"XX" is no country']),
+    # providers
+    ('[providers."a:b"]\nplugin = "free"\n', 'providers."a:b"', 1, ["is no name"]),
+    ("[providers.a]\n", "providers.a.plugin", 1, ["is missing"]),
+    ('[providers.a]\nplugin = "fre"\n', "providers.a.plugin", 2, ["no such plugin as fre", 'did you mean "free"']),
+    ("[providers.a]\nplugin = 5\n", "providers.a.plugin", 2, ["must be a string"]),
+    ('[providers.a]\nplugin = "smpp"\n', "providers.a.plugin", 2, ["not in this version: …"]),
+    ('[providers.a]\nplugin = "smscru"\n', "providers.a.plugin", 2, ["not in this version: …"]),
+    ('[providers.a]\nplugin = "http"\n', "providers.a.plugin", 2, ["not in this version: …"]),
+    (P + "ratee = 1\n", "providers.a.ratee", 3, ["unknown key", 'did you mean "rate"']),
+    (P + "answer = []\n", "providers.a.answer", 3, ['did you mean "answers"']),
+    (P + 'rate = "30"\n', "providers.a.rate", 3, ["is no rate"]),
+    (P + 'enabled = "no"\n', "providers.a.enabled", 3, ["true or false"]),
+    (P + "max_in_flight = 0\n", "providers.a.max_in_flight", 3, ["at least 1"]),
+    (P + 'timeout = "0s"\n', "providers.a.timeout", 3, ["longer than nothing"]),
+    (P + 'query = ["5m", "1m"]\n', "providers.a.query", 3, ["must rise"]),
+    (P + 'currency = "twd"\n', "providers.a.currency", 3, ['"TWD"']),
+    (P + 'sender = "' + "x" * 12 + '"\n', "providers.a.sender", 3, ["at most 11"]),
+    (P + 'senders = { XX = "A" }\n', "providers.a.senders.XX", 3, ["is no country"]),
+    (P + 'prices = "a.csv"\n', "providers.a.prices", 3, ["not in this version: …", "write them here"]),
+    (P + 'prices = { "886" = "1" }\n', "providers.a.prices.886", 3, ["is no network"]),
+    (P + 'prices = { "+0" = "1" }\n', 'providers.a.prices."+0"', 3, ["is no prefix"]),
+    (P + 'prices = { Tw = "1" }\n', "providers.a.prices.Tw", 3, ['did you mean "TW"']),
+    (P + 'prices = { TW = "x" }\n', "providers.a.prices.TW", 3, ["is no amount"]),
+    (P + "prices = { TW = inf }\n", "providers.a.prices.TW", 3, ["is no amount"]),
+    (P + "prices = { TW = -1 }\n", "providers.a.prices.TW", 3, ["zero or more"]),
+    (P + 'prices = { TW = "0.0000001" }\n', "providers.a.prices.TW", 3, ["millionth"]),
+    (P + 'channel_prices = { voic = "1" }\n', "providers.a.channel_prices.voic", 3, ['did you mean "voice"']),
+    (P + "credit = { lo = 1 }\n", "providers.a.credit.lo", 3, ['did you mean "low"']),
+    (P + 'breaker = { open = "1h" }\n', "providers.a.breaker", 3, ["max_open"]),
+    (P + 'spend = { max = "5" }\n', "providers.a.spend.per", 3, ["is missing"]),
+    (P + 'spend = { max = "0", per = "1h" }\n', "providers.a.spend.max", 3, ["more than nothing"]),
+    (P + 'codes = { "16" = "unavailabel" }\n', "providers.a.codes.16", 3, ['did you mean "unavailable"']),
+    (P + "callback_secret = 5\n", "providers.a.callback_secret", 3, ["is no secret"]),
+    (P + 'currency = "TWD"\nprices = { TW = "1" }\n', "providers.a.currency", 3, ["TWD has no rate", "[currencies]"]),
+    # rules
+    (P + "[[rules]]\n", "rules[0].use", 3, ["is missing"]),
+    (P + "[[rules]]\nuse = []\n", "rules[0].use", 4, ["names nothing"]),
+    (P + '[[rules]]\nuse = ["b"]\n', "rules[0].use", 4, ['"b" is none of [providers]']),
+    (P + '[[rules]]\nuse = ["a",\n "a"]\n', "rules[0].use", 4, ["more than once"]),
+    (P + '[[rules]]\nuse = ["a:voice"]\n', "rules[0].use", 4, ["not in this version: …"]),
+    (R + '[[rules]]\nuse = ["a"]\nname = "r"\n', "rules[1].name", 8, ["already rules[0]"]),
+    (R + 'ordr = "x"\n', "rules[0].ordr", 6, ['did you mean "order"']),
+    (R + 'order = "cheepest"\n', "rules[0].order", 6, ['did you mean "cheapest"']),
+    (R + 'order = "best_delivery"\n', "rules[0].order", 6, ["not in this version: …"]),
+    (R + "weights = { b = 1 }\n", "rules[0].weights.b", 6, ["not in this rule's use"]),
+    (R + "weights = { a = 1.5 }\n", "rules[0].weights.a", 6, ["whole number"]),
+    (R + 'max_price = "0"\n', "rules[0].max_price", 6, ["more than nothing"]),
+    (R + 'min_credit = "5"\n', "rules[0].min_credit", 6, ["whole number"]),
+    (R + 'window = "x"\n', "rules[0].window", 6, ["not in this version: …"]),
+    (R + 'texts = { voice = "x" }\n', "rules[0].texts", 6, ["not in this version: …"]),
+    (R + 'receipt_within = "30s"\n', "rules[0].receipt_within", 6, ["not in this version: …"]),
+    (R + 'in_doubt = "resend"\n', "rules[0].in_doubt", 6, ["not in this version: …"]),
+    (R + 'in_doubt = "failover"\n', "rules[0].in_doubt", 6, ["not in this version: …"]),
+    (R + 'in_doubt = "drop"\n', "rules[0].in_doubt", 6, ["write hold"]),
+    (R + 'on = { accepted = "fail" }\n', "rules[0].on.accepted", 6, ["`on` may name"]),
+    (R + 'on = { rejectd = "fail" }\n', "rules[0].on.rejectd", 6, ['did you mean "rejected"']),
+    (R + 'on = { rejected = "drop" }\n', "rules[0].on.rejected", 6, ["known are fail, next, hold, retry"]),
+    (R + 'on = { rejected = { retry = 1, then = "retry" } }\n', "rules[0].on.rejected.then", 6, ["is no action"]),
+    (R + 'else = "stop"\n', "rules[0].else", 6, ["next-rule"]),
+    # match
+    (R + 'match = { contry = "TW" }\n', "rules[0].match.contry", 6, ['did you mean "country"']),
+    (R + 'match = { country = "nordic" }\n[groups]\nnordics = ["SE"]\n', "rules[0].match.country", 6, ['"nordics"']),
+    (R + "match = { tag = [] }\n", "rules[0].match.tag", 6, ["names nothing"]),
+    (R + 'match = { prefix = "886" }\n', "rules[0].match.prefix", 6, ["is no prefix"]),
+    (R + 'match = { network = "TW" }\n', "rules[0].match.network", 6, ["is no network"]),
+    (R + 'match = { type = "mobil" }\n', "rules[0].match.type", 6, ['did you mean "mobile"']),
+    (R + 'match = { channel = "voice" }\n', "rules[0].match.channel", 6, ["not in this version: …"]),
+    (R + 'match = { channel = "smss" }\n', "rules[0].match.channel", 6, ["is no channel"]),
+    (R + 'match = { encoding = "utf8" }\n', "rules[0].match.encoding", 6, ["is no encoding"]),
+    (R + 'match = { segments = "2-3" }\n', "rules[0].match.segments", 6, ["number of segments"]),
+    (R + 'match = { text = "(" }\n', "rules[0].match.text", 6, ["regular expression"]),
+    (R + 'match = { time = "08:00-20:00" }\n', "rules[0].match.time", 6, ["is no time"]),
+    (R + 'match = { time = "Mon-Fri 08:00-24:01 UTC" }\n', "rules[0].match.time", 6, ["no clock shows"]),
+    (R + 'match = { time = "Mon 08:00-08:00 UTC" }\n', "rules[0].match.time", 6, ["no time at all"]),
+    (R + 'match = { time = "Mon 08:00-09:00 Asia/Taipeh" }\n', "rules[0].match.time", 6, ["time zone"]),
+    (R + 'match = { time = "Mon 08:00-09:00 ../passwd" }\n', "rules[0].match.time", 6, ["time zone"]),
+]
+
+
+@pytest.mark.parametrize(("text", "key", "line", "words"), TABLE, ids=[f"{row[1] or 'file'}-{n}" for n, row in enumerate(TABLE)])
+def test_a_fault_names_key_line_and_remedy(tmp_path: Path, text: str, key: str, line: int | None, words: list[str]) -> None:
+    found = faults(tmp_path, text)
+    at = [problem for problem in found if problem.key == key]
+    assert at, found
+    assert at[0].line == line
+    assert at[0].file == str(tmp_path / "broker.toml")
+    assert at[0].severity == "error"
+    for word in words:
+        assert at[0].message.startswith(word[:-1]) if word.endswith("…") else word in at[0].message, at[0].message
+
+
+SINGLE = [row for row in TABLE if row[1] not in ('tokens."a b"', "tokens.x.scopes")]  # these have no sha256 either
+
+
+@pytest.mark.parametrize(("text", "key"), [row[:2] for row in SINGLE])
+def test_one_fault_is_told_once(tmp_path: Path, text: str, key: str) -> None:
+    """No fault drags others along that are not there."""
+    assert [problem.key for problem in faults(tmp_path, text)] == [key]
+
+
+# a plugin's own keys
+Q = '[providers.a]\nplugin = "post"\n'
+OWN: list[tuple[str, str, int, str]] = [
+    (Q + 'password = "x"\n', "providers.a.username", 1, "is missing"),
+    (Q + 'username = "x"\n', "providers.a.password", 1, '{ env = "NAME" }'),
+    (Q + 'username = 5\npassword = "x"\n', "providers.a.username", 3, "a string in quotes"),
+    (Q + 'username = "x"\npassword = 5\n', "providers.a.password", 4, "is no secret"),
+    (Q + 'username = "x"\npassword = ""\n', "providers.a.password", 4, "is no secret"),
+    (Q + 'username = "x"\npassword = { evn = "X" }\n', "providers.a.password", 4, "is no secret"),
+    (Q + 'username = "x"\npassword = "x"\napi = "nwe"\n', "providers.a.api", 5, 'did you mean "new"'),
+    (Q + 'username = "x"\npassword = "x"\nport = "80"\n', "providers.a.port", 5, "whole number"),
+    (Q + 'username = "x"\npassword = "x"\nport = 0\n', "providers.a.port", 5, ">= 1"),
+    (Q + 'username = "x"\npassword = "x"\npause = 5\n', "providers.a.pause", 5, "is no duration"),
+    (Q + 'username = "x"\npassword = "x"\nspeed = "5"\n', "providers.a.speed", 5, "is no rate"),
+    (Q + 'username = "x"\npassword = "x"\nheaders = { x = 1 }\n', "providers.a.headers", 5, "inside it"),
+    (Q + 'username = "x"\npassword = "x"\nlong_url = "x"\n', "providers.a.long_url", 5, "not in this version: long texts"),
+    (Q + 'username = "x"\npassword = "x"\nurl = "http://x"\n', "providers.a.url", 5, "must be https"),
+    (Q + 'usrname = "x"\nusername="x"\npassword = "x"\n', "providers.a.usrname", 3, 'did you mean "username"'),
+]
+
+
+@pytest.mark.parametrize(("text", "key", "line", "word"), OWN)
+def test_a_plugins_own_keys_are_checked_by_its_config(tmp_path: Path, text: str, key: str, line: int, word: str) -> None:
+    (problem,) = faults(tmp_path, text)
+    assert (problem.key, problem.line) == (key, line)
+    assert word in problem.message
+
+
+def test_all_faults_in_one_pass_in_the_order_of_the_file(tmp_path: Path) -> None:
+    text = (
+        '[broker]\nnam = "x"\ndrain = 5\n[providers.a]\nplugin = "post"\napi = "x"\nrate = "x"\n'
+        '[providers.b]\nplugin = "no"\nrate = "y"\nwhatever = 1\n'
+        '[[rules]]\nuse = ["a", "c", "d"]\non = { rejected = "x" }\n[guard]\n'
+    )
+    assert [(problem.key, problem.line) for problem in faults(tmp_path, text)] == [
+        ("broker.nam", 2),
+        ("broker.drain", 3),
+        ("providers.a.username", 4),
+        ("providers.a.password", 4),
+        ("providers.a.api", 6),
+        ("providers.a.rate", 7),
+        ("providers.b.plugin", 9),
+        ("providers.b.rate", 10),  # `whatever` may be the missing plugin's own
+        ("rules[0].use", 13),
+        ("rules[0].use", 13),
+        ("rules[0].on.rejected", 14),
+        ("guard", 15),
+    ]
+
+
+def test_the_whole_table_at_once_has_every_key(tmp_path: Path) -> None:
+    """Files cannot simply be joined; providers and rules can be numbered apart."""
+    pieces, keys = [], []
+    for number, (text, key, _, _) in enumerate(OWN):
+        pieces.append(text.replace("[providers.a]", f"[providers.p{number}]"))
+        keys.append(key.replace("providers.a", f"providers.p{number}"))
+    assert [problem.key for problem in faults(tmp_path, "".join(pieces))] == keys
+
+
+def test_lines_count_right_with_windows_line_ends(tmp_path: Path) -> None:
+    (problem,) = faults(tmp_path, '[broker]\r\nname = "a"\r\n\r\ndrain = 5\r\n')
+    assert problem.line == 4
+
+
+@pytest.mark.parametrize("header", ["[[rules]]", "[[ rules ]]", '[["rules"]]'])
+def test_a_rule_without_keys_has_the_line_of_its_header(tmp_path: Path, header: str) -> None:
+    text = P + f'[[rules]]\nuse = ["a"]\n{header}\n[[rules]]\nuse = ["a"]\n'
+    (problem,) = faults(tmp_path, text)
+    assert (problem.key, problem.line) == ("rules[1].use", 5)
+
+
+def test_rules_in_one_line_have_it(tmp_path: Path) -> None:
+    text = 'rules = [{ use = ["a"] },\n  { use = ["b"] }]\n' + P
+    (problem,) = faults(tmp_path, text)
+    assert (problem.key, problem.line) == ("rules[1].use", 2)
+
+
+def test_failing_positions_cost_only_the_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(_text: str) -> None:
+        raise RuntimeError("no positions today")
+
+    monkeypatch.setattr("spanned_toml.loads", fail)
+    (problem,) = faults(tmp_path, "[broker]\ndrain = 5\n")
+    assert (problem.key, problem.line) == ("broker.drain", None)
+    assert "is no duration" in problem.message
+
+
+def test_a_file_that_is_no_text_or_not_there(tmp_path: Path) -> None:
+    file = tmp_path / "broker.toml"
+    file.write_bytes(b"[broker]\nname = '\xff'\n")
+    with pytest.raises(ConfigError) as refused:
+        read_settings(file, plugins=find_plugin)
+    assert (refused.value.problems[0].line, "UTF-8" in str(refused.value)) == (2, True)
+    for path in (tmp_path / "none.toml", tmp_path):
+        with pytest.raises(ConfigError, match="cannot be read") as refused:
+            read_settings(path, plugins=find_plugin)
+        assert str(path) in str(refused.value)
+
+
+def test_a_plugin_that_raises_anything_is_a_problem(tmp_path: Path) -> None:
+    class Picky(msgspec.Struct, frozen=True):
+        token: str = ""
+
+        def __post_init__(self) -> None:
+            raise RuntimeError(f"cannot live with {self.token}")
+
+    def crash(name: str, path: tuple[str, ...]) -> PluginFacts:
+        if name == "picky":
+            return PluginFacts(Picky, FREE.traits)
+        raise ZeroDivisionError
+
+    text = '[providers.a]\nplugin = "x"\n[providers.b]\nplugin = "picky"\ntoken = { env = "T" }\n'
+    with pytest.raises(ConfigError) as refused:
+        read_settings(write(tmp_path, text), plugins=crash, environ={"T": CANARY})
+    first, second = refused.value.problems
+    assert (first.key, "ZeroDivisionError" in first.message) == ("providers.a.plugin", True)
+    assert (second.key, second.message) == ("providers.b", "the plugin refuses these keys: cannot live with ***")
+
+
+def test_a_problem_reads_as_one_line(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError) as refused:
+        read_settings(write(tmp_path, '[broker]\ndrain = "x"\n'), plugins=find_plugin)
+    assert str(refused.value) == (
+        f'{tmp_path}/broker.toml:2: broker.drain: "x" is no duration: write it as "250ms", "5s", "10m", "24h" or "7d"'
+    )
