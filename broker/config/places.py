@@ -51,7 +51,7 @@ def find_config(argument: str | None, environ: Mapping[str, str]) -> Path:
         return Path(named)
     here = Path("broker.toml")
     for place in (here, SYSTEM_FILE):
-        if place.is_file():
+        if os.path.isfile(place):  # which takes a folder that is not for us as one without the file
             return place
     looked = f"{here.absolute()} and {SYSTEM_FILE}"
     message = (

@@ -3,7 +3,7 @@
 Imports no plugin: `PluginTable` is handed in. A plugin's texts are scrubbed of the account's secrets before they are told.
 """
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable
 from typing import Any, Protocol
 
 import msgspec
@@ -13,6 +13,8 @@ from broker.config.forms import SECRET
 from broker.config.spot import Fault, Spot
 from broker.config.tables import add_missing
 from broker.words.secret import Secret
+
+SHORTEST_SCRUBBED = 4
 
 
 class Traits(Protocol):
@@ -31,14 +33,18 @@ class Traits(Protocol):
 class PluginFacts(msgspec.Struct, frozen=True):
     """A plugin as the configuration sees it.
 
-    `check` is the plugin's own look at its Config: (key, problem and remedy) for each fault; `later` maps keys that a later
-    version will have to what to do instead.
+    `check` is the plugin's own look at its Config: (key, problem and remedy) for each fault; `narrow` gives the traits of one
+    account where some hang on its Config.
     """
 
     config_type: type[msgspec.Struct]
     traits: Traits
     check: Callable[[Any], Iterable[tuple[str, str]]] | None = None
-    later: Mapping[str, str] = {}
+    narrow: Callable[[Any], Traits] | None = None
+
+    def find_traits(self, config: Any) -> Traits:
+        """The traits of one account."""
+        return self.traits if self.narrow is None or config is None else self.narrow(config)
 
 
 PluginTable = Callable[[str, tuple[str, ...]], PluginFacts]
@@ -91,6 +97,7 @@ def _build(spot: Spot, facts: PluginFacts, values: dict[str, Any]) -> Any:
     try:
         config = facts.config_type(**values)
         problems = list(facts.check(config)) if facts.check is not None else []
+        facts.find_traits(config)  # is asked for again later; what it raises is told here
     except Exception as error:  # a plugin's own code may raise anything; the operator gets it as a problem
         spot.add(f"the plugin refuses these keys: {scrub(_explain(error), secrets)}")
         return None
@@ -107,7 +114,8 @@ def _explain(error: Exception) -> str:
 
 
 def scrub(text: str, secrets: Iterable[str]) -> str:
-    """`text` without any of the secrets."""
-    for secret in sorted(filter(None, secrets), key=len, reverse=True):
-        text = text.replace(secret, "***")
+    """`text` without any of the secrets; one so short that any text has it would only be betrayed by its gaps."""
+    for secret in sorted(secrets, key=len, reverse=True):
+        if len(secret) >= SHORTEST_SCRUBBED:
+            text = text.replace(secret, "***")
     return text

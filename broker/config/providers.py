@@ -125,7 +125,6 @@ def read_provider(
             spot,
             ProviderSettings,
             PROVIDER_FORMS,
-            later=None if facts is None else facts.later,
             others=None if facts is None else ["plugin", *own_keys(facts)],
             name=name,
             plugin=plugin or "",
@@ -155,16 +154,18 @@ def _find_facts(spot: Spot, name: str, plugins: PluginTable, path: tuple[str, ..
         if name in LATER_PLUGINS:
             spot.add(f"{LATER}{shown}; take this provider out")
             return None
-        known = getattr(error, "known", None)
-        remedy = f"; {nearest(name, known)}" if known else ""
-        text = f"{shown} cannot be used: {str(error) or type(error).__name__}{remedy}"
+        text = f"{shown} cannot be used: {str(error) or type(error).__name__}"
+        known = tuple(getattr(error, "known", ()))
+        remedy = nearest(name, known)
+        if known and (remedy.startswith("did") or not all(word in text for word in known)):  # a list is told once
+            text += f"; {remedy}"
         spot.add(text if spot.given is None else scrub(text, [name]))
         return None
 
 
 def _fill_credit(settings: ProviderSettings, facts: PluginFacts) -> ProviderSettings:
     """A segment takes one where credit is counted; where it is money, its price."""
-    if facts.traits.money or settings.credit.per_segment is not None:
+    if facts.find_traits(settings.config).money or settings.credit.per_segment is not None:
         return settings
     credit = msgspec.structs.replace(settings.credit, per_segment=MICRO)
     return msgspec.structs.replace(settings, credit=credit)

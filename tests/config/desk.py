@@ -48,9 +48,7 @@ def check_post(config: PostConfig) -> list[tuple[str, str]]:
     return [("url", f"must be https for {config.username} with {config.password.reveal()}: mend it")]
 
 
-POST = PluginFacts(
-    PostConfig, Traits(batch=10, unit="points"), check_post, {"long_url": "long texts by an address of their own; take it out"}
-)
+POST = PluginFacts(PostConfig, Traits(batch=10, unit="points"), check_post)
 FREE = PluginFacts(FreeConfig, Traits())
 
 

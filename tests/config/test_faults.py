@@ -212,7 +212,6 @@ OWN: list[tuple[str, str, int, str]] = [
     (Q + 'username = "x"\npassword = "x"\npause = 5\n', "providers.a.pause", 5, "is no duration"),
     (Q + 'username = "x"\npassword = "x"\nspeed = "5"\n', "providers.a.speed", 5, "is no rate"),
     (Q + 'username = "x"\npassword = "x"\nheaders = { x = 1 }\n', "providers.a.headers", 5, "inside it"),
-    (Q + 'username = "x"\npassword = "x"\nlong_url = "x"\n', "providers.a.long_url", 5, "not in this version: long texts"),
     (Q + 'username = "x"\npassword = "x"\nurl = "http://x"\n', "providers.a.url", 5, "must be https"),
     (Q + 'usrname = "x"\nusername="x"\npassword = "x"\n', "providers.a.usrname", 3, 'did you mean "username"'),
 ]
@@ -314,6 +313,19 @@ def test_a_plugin_that_raises_anything_is_a_problem(tmp_path: Path) -> None:
     first, second = refused.value.problems
     assert (first.key, "ZeroDivisionError" in first.message) == ("providers.a.plugin", True)
     assert (second.key, second.message) == ("providers.b", "the plugin refuses these keys: cannot live with ***")
+
+
+def test_a_plugin_table_that_lists_its_names_is_not_echoed(tmp_path: Path) -> None:
+    class Unknown(Exception):
+        known = ("free", "post")
+
+    def find(name: str, path: tuple[str, ...]) -> PluginFacts:
+        raise Unknown("there are: free, post")
+
+    for name, words in (("zzz", "there are: free, post"), ("pos", 'there are: free, post; did you mean "post"?')):
+        with pytest.raises(ConfigError) as refused:
+            read_settings(write(tmp_path, f'[providers.a]\nplugin = "{name}"\n'), plugins=find)
+        assert refused.value.problems[0].message == f'the plugin "{name}" cannot be used: {words}'
 
 
 def test_a_problem_reads_as_one_line(tmp_path: Path) -> None:

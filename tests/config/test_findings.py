@@ -14,6 +14,7 @@ KINDS = {
     "free": FREE,
     "post": PluginFacts(PostConfig, Traits(batch=10, unit="points")),
     "cash": PluginFacts(FreeConfig, Traits(unit="EUR", money=True)),
+    "wide": PluginFacts(FreeConfig, Traits(), None, lambda config: Traits(batch=5 if config.answers else 1)),
     "local": PluginFacts(FreeConfig, Traits(countries=frozenset({"US"}))),
 }
 
@@ -56,6 +57,7 @@ QUIET = [
     '[providers.a]\nplugin = "cash"\nprices = { "*" = 1 }\n',
     A + "[feed]\nlisten = '127.0.0.1:1'\nrequire_token = true\n[tokens.x]\nsha256 = '" + "0" * 64 + "'\n[clients.x]\n",
     AB + "enabled = false\n" + rules(""),
+    '[providers.a]\nplugin = "wide"\nbatch = 5\nanswers = ["x"]\n',
 ]
 
 
@@ -92,6 +94,7 @@ TABLE: list[tuple[str, list[tuple[str, int | None, str]]]] = [
     ),
     (A + rules("weights = { a = 2 }"), [("rules[0].weights", 5, 'order = "weighted"')]),
     (A + "batch = 2\n", [("providers.a.batch", 3, "at most 1")]),
+    ('[providers.a]\nplugin = "wide"\nbatch = 5\n', [("providers.a.batch", 3, "at most 1")]),
     (A + "credit = { stop = 5 }\n", [("providers.a.credit", 3, "tells no credit")]),
     (POST + "credit = { low = 5, stop = 50 }\n", [("providers.a.credit.low", 5, "below stop")]),
     ('[providers.a]\nplugin = "cash"\n', [("providers.a.prices", 1, "write prices")]),
