@@ -77,7 +77,7 @@ DROPPABLE = [
 
 
 @given(st.sets(st.sampled_from(DROPPABLE)))
-@hypothesis_settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@hypothesis_settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 def test_so_it_does_with_any_keys_left_away(tmp_path: Path, dropped: set[str]) -> None:
     text = "\n".join(line for line in FULL.splitlines() if line not in dropped)
     settings = read(tmp_path, text, environ={"C": CANARY})
