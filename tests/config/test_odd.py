@@ -12,8 +12,8 @@ from broker.words.settings import Match, Settings
 from tests.config.desk import CONTRACT, PostConfig, faults, read
 
 ODD = [
-    *("5", "-1", '""', '"x"', '"\\u0000"', "[]", "{}", "[{}]", "true", "nan", "1979-05-27", "{ a = 1 }", '{ env = "NO" }', '{ env = "E" }'),
-    *('["x", "x"]', f'"{"x" * 5000}"', "9" * 400),
+    *("5", "-1", '""', '"x"', '"\\u0000"', "[]", "{}", "[{}]", "true", "nan", "1979-05-27", "{ a = 1 }", '{ env = "NO" }'),
+    *('{ env = "E" }', '["x", "x"]', f'"{"x" * 5000}"', "9" * 400),
 ]
 RULE = '[providers.a]\nplugin="free"\n[[rules]]\nuse=["a"]\n'
 
