@@ -159,10 +159,8 @@ def _read_id(value: Any) -> str | None:
 
 
 def _write_integer(value: Any) -> str:
-    """Ids and codes come as numbers and as strings; "" for what is neither (a bool is none, nor a giant)."""
-    if type(value) is int and abs(value) < 10**20:
-        return str(value)
-    return value.strip() if isinstance(value, str) else ""
+    """Ids and codes come as numbers and as strings; "" for what is neither. Whoever asks looks at the digits."""
+    return str(value).strip() if isinstance(value, int | str) else ""
 
 
 def _has_error(answer: Any) -> bool:

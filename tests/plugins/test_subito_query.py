@@ -70,9 +70,9 @@ def test_a_recipient_is_found_in_every_form(dest: Any) -> None:
 
 def test_a_number_that_reads_both_ways_is_first_itself() -> None:
     # 3931234567 is an Italian mobile written nationally, and 39 31234567 written in full
-    answer = [group_of(row_of(1, "3931234567"), row_of(2, "+393931234567"))]
+    answer = [group_of(row_of(2, "3931234567"), row_of(1, "+393931234567"))]
     asks = [make_ask(recipient="+393931234567"), make_ask(recipient="+3931234567")]
-    assert [each.class_ for each in plugin.parse_query(CONFIG, reply(answer), asks)] == ["undelivered", "delivered"]
+    assert [each.class_ for each in plugin.parse_query(CONFIG, reply(answer), asks)] == ["delivered", "undelivered"]
 
 
 @pytest.mark.parametrize("dest", ["+393351234568", "351234567", "", None, "1" * 500, ["+393351234567", 2]])
