@@ -1,0 +1,10 @@
+"""The installed plugins as the configuration needs to see them. Loads a plugin only when it is asked for by name."""
+
+from broker.config import PluginFacts
+from broker.provider.registry import load_plugin
+
+
+def read_facts(name: str, plugin_path: tuple[str, ...]) -> PluginFacts:
+    """The facts of a plugin by its name or file. Raises PluginError where there is none, or it cannot be used."""
+    plugin = load_plugin(name, plugin_path)
+    return PluginFacts(config_type=plugin.config_type, traits=plugin.traits, check=plugin.check)
