@@ -261,12 +261,12 @@ class Lane:
             self.health.show(now)
         self.in_flight += 1
         self.ledger.reserve(attempt, now)
-        message.status, message.attempts, message.lane, message.next_at = "sending", n, self.name, now + self.settings.timeout
         return flight
 
     def _launch(self, batch: list[Flight]) -> None:
         """Journal the opened attempts; when they are durable, carry them in one call."""
         now = self.ex.now()
+        until = now + self.settings.timeout
         ready: list[Flight] = []
         left = len(batch)
 
@@ -275,9 +275,13 @@ class Lane:
                 nonlocal left
                 left -= 1
                 if answer is Answer.DONE:
+                    # Not before: the row of a message just accepted is made from this very value, perhaps in this same commit.
+                    message.status, message.attempts, message.lane, message.next_at = "sending", flight.attempt.n, self.name, until
                     self.ex.queued -= 1
                     ready.append(flight)
                 else:
+                    if flight.is_probe:
+                        self.health.is_probing = False  # nothing went out: another message may be the probe
                     self.ledger.settle(flight.attempt, debit=False)
                     self.release(flight)
                     self._has_more = True
@@ -286,7 +290,7 @@ class Lane:
 
             message = flight.message
             entry = self.ex.teller.tell(message, "sending", now, flight.attempt, rule=flight.rule.name)
-            change = Change("sending", None, self.name, message.next_at, None, flight.rule.name, flight.attempt.n)
+            change = Change("sending", None, self.name, until, None, flight.rule.name, flight.attempt.n)
             self.ex.journal.put(Step(message.id, ("queued",), change, (entry,), flight.attempt, (), done))
 
         for flight in batch:
