@@ -174,6 +174,17 @@ async def test_a_late_answer_counts(autojump_clock: trio.testing.MockClock) -> N
     assert isinstance(await account.call(make_call()), Reply)
 
 
+async def test_a_connection_that_comes_too_late_is_not_written_to(autojump_clock: trio.testing.MockClock) -> None:
+    async def open_stream(host: str, port: int) -> trio.abc.Stream:
+        with trio.CancelScope(shield=True):
+            await trio.sleep(60)
+        return trio.testing.memory_stream_pair()[0]
+
+    outcome = await Account(max_connections=1, timeout=30_000, open_stream=open_stream).call(make_call())
+    assert isinstance(outcome, Outcome)
+    assert (outcome.class_, outcome.evidence) == ("unreachable", "connect")
+
+
 @pytest.mark.parametrize("ends", [True, False])
 async def test_an_answer_before_the_request_was_read(
     ends: bool, nursery: trio.Nursery, autojump_clock: trio.testing.MockClock

@@ -165,15 +165,27 @@ async def test_a_canceled_call_leaves_the_pool_usable(
 
 
 async def test_a_closed_account_sends_nothing(nursery: trio.Nursery, autojump_clock: trio.testing.MockClock) -> None:
-    wire = Wire(nursery, say(OK, ends=False, pause=5))
-    account = wire.make_account(max_connections=1)
+    async def script(stream: trio.abc.Stream) -> None:
+        while await read_request(stream):
+            await trio.sleep(5)
+            await stream.send_all(OK)
+
+    wire = Wire(nursery, script)
+    account = wire.make_account(max_connections=2)
+    await call_ok(account)
     async with trio.open_nursery() as calls:
-        calls.start_soon(call_ok, account)  # begun: it ends as it would
+        calls.start_soon(call_ok, account)  # these have begun: they end as they would
+        calls.start_soon(call_ok, account)
         await trio.testing.wait_all_tasks_blocked()
         await account.aclose()
-        assert await call_evidence(account) == "pool"
-    assert wire.opened == 1
-    nursery.cancel_scope.cancel()
+        calls.start_soon(check_pool, account)
+    assert wire.opened == 2
+    await trio.testing.wait_all_tasks_blocked()
+    assert wire.open == 0
+
+
+async def check_pool(account: Account) -> None:
+    assert await call_evidence(account) == "pool"
 
 
 # From here on over sockets: only they know of resets, and of an end that came while nobody read.

@@ -262,10 +262,13 @@ def test_a_bad_twin(twin: str, said: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("place", ["semaphore/plugin.py", "semaphore/twin.py", "semaphore", "."])
-def test_what_anybody_can_write_to_is_refused(place: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("mode", [0o777, 0o1777])  # a sticky folder of its own still takes anybody's new file
+def test_what_anybody_can_write_to_is_refused(place: str, mode: int, tmp_path: Path) -> None:
+    if place == "." and mode == 0o1777:
+        return
     write_plugin(tmp_path, twin=TWIN, more="import broker.no_such_thing  # never reached")
     open_to_all = (tmp_path / place).resolve()
-    open_to_all.chmod(0o777)
+    open_to_all.chmod(mode)
     assert f"anybody can write to {open_to_all}; chmod o-w {open_to_all}" in refusal("semaphore", [tmp_path])
 
 

@@ -102,6 +102,57 @@ async def test_calls_over_tls(nursery: trio.Nursery, server_context: ssl.SSLCont
     await account.aclose()
 
 
+class Corked(trio.abc.Stream):
+    """Holds writes back until `flush`, so that several records travel in one piece."""
+
+    def __init__(self, inner: trio.abc.Stream) -> None:
+        self.inner = inner
+        self.held: bytes | None = None
+
+    async def receive_some(self, max_bytes: int | None = None) -> bytes | bytearray:
+        return await self.inner.receive_some(max_bytes)
+
+    async def send_all(self, data: bytes | bytearray | memoryview) -> None:
+        if self.held is None:
+            await self.inner.send_all(data)
+        else:
+            self.held += data
+
+    async def flush(self) -> None:
+        await self.inner.send_all(self.held or b"")
+        self.held = None
+
+    async def wait_send_all_might_not_block(self) -> None:
+        await self.inner.wait_send_all_might_not_block()
+
+    async def aclose(self) -> None:
+        await self.inner.aclose()
+
+
+async def test_an_answer_nobody_asked_for_is_not_the_next_calls(
+    nursery: trio.Nursery, server_context: ssl.SSLContext, context: ssl.SSLContext
+) -> None:
+    """A second answer in its own record, come with the first: undeciphered, and no socket shows it."""
+
+    async def raw(stream: trio.abc.Stream) -> None:
+        corked = Corked(stream)
+        secure = trio.SSLStream(corked, server_context, server_side=True, https_compatible=True)
+        await read_request(secure)
+        corked.held = b""
+        await secure.send_all(OK)
+        await secure.send_all(OK.replace(b"ok", b"no"))
+        await corked.flush()
+        await trio.sleep_forever()
+
+    wire = SecureWire(nursery, server_context, raw=raw)
+    account = wire.make_account(context)
+    for count in (1, 2):
+        reply = await account.call(make_call(url=URL))
+        assert isinstance(reply, Reply)
+        assert (reply.body, wire.opened) == (b"ok", count)
+    nursery.cancel_scope.cancel()
+
+
 async def hang_up(stream: trio.abc.Stream) -> None:
     await stream.receive_some(10)
 
