@@ -68,7 +68,7 @@ def wall_clock() -> int:
 def find_facts(name: str, plugin_path: tuple[str, ...]) -> PluginFacts:
     """A plugin as the configuration sees it."""
     plugin = load_plugin(name, plugin_path)
-    return PluginFacts(plugin.config_type, plugin.traits, plugin.check)
+    return PluginFacts(plugin.config_type, plugin.traits, plugin.check, narrow=plugin.narrow)
 
 
 def load_settings(config: Path, *, twins: bool) -> tuple[Settings, dict[str, Plugin]]:
@@ -81,8 +81,7 @@ def load_settings(config: Path, *, twins: bool) -> tuple[Settings, dict[str, Plu
 def log_problems(problems: list[Problem]) -> None:
     """Every problem as a person reads it: file:line: key: message."""
     for problem in problems:
-        print(problem.show() if hasattr(problem, "show") else f"{problem.file}:{problem.line or 0}: {problem.key}: {problem.message}",
-              file=sys.stderr)  # fmt: skip
+        print(problem, file=sys.stderr)
 
 
 class Daemon:
@@ -118,7 +117,7 @@ class Daemon:
     async def _serve(self, conn: Any, query: SqliteQuery, path: Path) -> int:
         writer = Writer(conn)
         journal = SqliteJournal(writer, path, _run_in_thread(), wall_clock, Ring(RING, writer.seq))
-        randrange = random.SystemRandom().randrange
+        randrange = random.Random().randrange
         code = 0
         try:
             async with trio.open_nursery() as outer:
@@ -304,11 +303,7 @@ def run_daemon(config: Path, *, twins: bool = False) -> int:
         log_problems(error.problems)
         return 78
     start_log(daemon.settings.broker.log)
-    facts = {
-        provider.plugin: find_facts(provider.plugin, daemon.settings.broker.plugin_path)
-        for provider in daemon.settings.providers.values()
-    }
-    log_problems(list(check_settings(daemon.settings, facts)))
+    log_problems(check_settings(daemon.settings, find_facts))
     try:
         return trio.run(daemon.run)
     except* (StoreError, DoorError) as errors:

@@ -84,7 +84,7 @@ def list_queue(ex: Exchange) -> dict[str, Any]:
 
 def list_held(ex: Exchange, cause: str | None) -> dict[str, Any]:
     """Held messages and what each waits for (`broker held`); at most LIST_LIMIT of them."""
-    rows = ex.query.read_held(cause, (0, ""), LIST_LIMIT)
+    rows = ex.query.read_held(cause, None, LIST_LIMIT)
     held = [
         {
             "id": message.id,

@@ -52,6 +52,7 @@ class Lane:
         self._credits = list(SHARES)
         self._has_more = True
         self._is_pumping = False
+        self._outgoing: list[Flight] = []
 
     @property
     def can_query(self) -> bool:
@@ -202,11 +203,23 @@ class Lane:
             self._put_back((message, rule, candidate, self.ex.epoch))
             self.bell.ring_at(now + wait)
             return False
+        if batch and not self._may_join(message, batch):
+            self._launch(batch.copy())
+            batch.clear()
         batch.append(self._open(message, rule, candidate, now))
-        if len(batch) >= self.settings.batch:
+        if len(batch) >= min(self.settings.batch, self.traits.batch) or not self._may_share(message):
             self._launch(batch.copy())
             batch.clear()
         return True
+
+    def _may_share(self, message: Message) -> bool:
+        """True where the plugin lets the message share a request."""
+        batchable = self.carrier.plugin.batchable
+        return batchable is None or bool(batchable(self.carrier.config, message))
+
+    def _may_join(self, message: Message, batch: list[Flight]) -> bool:
+        """A batch never holds one recipient twice: answers and receipts are told apart by it."""
+        return self._may_share(message) and all(flight.message.to != message.to for flight in batch)
 
     def _put_back(self, waiting: Waiting) -> None:
         self._queues[waiting[0].priority].appendleft(waiting)
@@ -285,8 +298,8 @@ class Lane:
                     self.ledger.settle(flight.attempt, debit=False)
                     self.release(flight)
                     self._has_more = True
-                if not left and ready and self._nursery is not None:
-                    self._nursery.start_soon(carry, self.ex, self.carrier, ready)
+                if not left and ready:
+                    self._send(ready)
 
             message = flight.message
             entry = self.ex.teller.tell(message, "sending", now, flight.attempt, rule=flight.rule.name)
@@ -295,6 +308,21 @@ class Lane:
 
         for flight in batch:
             make_done(flight)
+
+    def _send(self, ready: list[Flight]) -> None:
+        """Carry durable attempts: an HTTP batch in a call of its own, a session's with whatever else this commit made ready."""
+        assert self._nursery is not None
+        if self.carrier.session is None or self.traits.batch == 1:
+            self._nursery.start_soon(carry, self.ex, self.carrier, ready)
+        elif self._outgoing:
+            self._outgoing.extend(ready)
+        else:
+            self._outgoing = ready
+            self._nursery.start_soon(self._carry_outgoing)
+
+    async def _carry_outgoing(self) -> None:
+        ready, self._outgoing = self._outgoing, []
+        await carry(self.ex, self.carrier, ready)
 
     def release(self, flight: Flight) -> None:
         """The flight's outcome is durable: its slot is free."""

@@ -224,7 +224,7 @@ class Orders:
         else:
             sides = ex.look_around(message, now, except_n=attempt.n)
             outcome = Outcome("unreachable", None, detail)
-            decision = decide(message, outcome, rule, attempt.provider, now, sides)
+            decision = decide(message, outcome, rule, attempt.provider, now, lambda: sides)
         is_end = decision.kind == "end"
         change = Change(
             decision.status, detail, decision.lane, decision.at, decision.progress, rule.name if rule else None, None,

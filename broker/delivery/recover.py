@@ -37,7 +37,7 @@ def _doubt(ex: Exchange, attempt: Attempt) -> None:
     progress = msgspec.structs.replace(message.progress, crashes=message.progress.crashes + 1)
     detail = "the broker stopped before the answer came"
     deadline = now + attempt.doubt.deadline
-    change = Change("in_doubt", detail, attempt.provider, deadline, progress)
+    change = Change("in_doubt", detail, None, deadline, progress)
     shut = Shut(attempt.n, ("open",), "in_doubt", now, "in_doubt", None, detail)
     entry = ex.teller.tell(message, "in_doubt", now, attempt, class_="in_doubt", detail=detail)
     ex.journal.put(Step(message.id, ("sending",), change, (entry,), None, (shut,), None, True))

@@ -1,26 +1,39 @@
-"""Retention: asks the store, now and then, to forget what is past its time (CONTRACT §3: keep_text, keep, [feed].keep)."""
+"""Retention: has the store forget, now and then, what is past its time (CONTRACT §3: keep_text, keep, [feed].keep)."""
+
+from typing import Any
 
 import trio
 
 from broker.delivery.exchange import Exchange
+from broker.store.retention import PAGE, drop_events, drop_messages, drop_texts
 from broker.words.identity import first_id
 
 EVERY = 60.0
+BETWEEN = 0.05
 
 
 async def run_retention(ex: Exchange) -> None:
     """Forget in small pages until cancelled; a page at a time, so that nothing waits behind it."""
     while True:
         await trio.sleep(EVERY)
-        while await _forget_page(ex):
-            await trio.sleep(0.05)
+        await forget(ex)
 
 
-async def _forget_page(ex: Exchange) -> bool:
+async def forget(ex: Exchange) -> None:
+    """Forget everything that is past its time now."""
     settings = ex.book.settings
     now = ex.now()
-    store = settings.store
-    feed_keep = settings.feed.keep if settings.feed is not None else store.keep
-    return await ex.journal.forget(
-        texts=now - store.keep_text, messages=now - store.keep, oldest=first_id(now - store.keep), events=now - feed_keep
-    )
+    keep = settings.store.keep
+    feed_keep = settings.feed.keep if settings.feed is not None else keep
+    cursor = ""
+
+    def drop_page(conn: Any) -> bool:
+        nonlocal cursor
+        before = now - settings.store.keep_text
+        _, cursor = drop_texts(conn, before, cursor, first_id(before))
+        gone = drop_messages(conn, now - keep, first_id(now - keep))
+        gone_events = drop_events(conn, now - feed_keep)
+        return bool(cursor) or gone >= PAGE or gone_events >= PAGE
+
+    while await ex.journal.forget(drop_page):
+        await trio.sleep(BETWEEN)

@@ -128,9 +128,9 @@ async def _release_held(ex: Exchange) -> bool:
     due = [cause for cause, at in ex.releases.items() if at <= now]
     for cause in due:
         del ex.releases[cause]
-        after = (0, "")
+        after: Message | None = None
         while rows := ex.query.read_held(cause, after, PAGE):
-            after = (rows[-1].next_at, rows[-1].id)
+            after = rows[-1]
             released = [message for message in rows if _release(ex, message)]
             await ex.journal.wait_committed()
             while released and _is_crowded(ex):

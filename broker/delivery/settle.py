@@ -3,15 +3,20 @@
 Synchronous on purpose: the book stays open from outcome to journal, so no cancellation can come between.
 """
 
+import logging
+from functools import partial
+
 import msgspec
 
 from broker.delivery.exchange import Exchange
 from broker.delivery.flight import Flight
 from broker.delivery.notes import note_outcome, suppress
-from broker.policy import Decision, decide
+from broker.policy import Decision, Sides, decide
 from broker.policy.polls import find_next_query
 from broker.store.contract import Answer, Change, Entry, Shut, Step
 from broker.words.outcome import Outcome
+
+log = logging.getLogger("broker.delivery")
 
 STATE_OF = {"accepted": "accepted", "in_doubt": "in_doubt"}
 """Attempt state by outcome class; every other class is a proven refusal."""
@@ -27,10 +32,9 @@ def settle(ex: Exchange, flight: Flight, outcome: Outcome) -> None:
     state = STATE_OF.get(outcome.class_, "refused")
     if state != "in_doubt":
         lane.ledger.settle(attempt, debit=state == "accepted")
-    sides = ex.look_around(message, now, except_n=attempt.n)
-    if lane.traits.duplicate_window:
-        sides = msgspec.structs.replace(sides, duplicate_window=lane.traits.duplicate_window)
-    decision = _guard_poison(flight, outcome, decide(message, outcome, flight.rule, lane.name, now, sides))
+    decision = decide(message, outcome, flight.rule, lane.name, now, partial(look_around, ex, flight, now))
+    if outcome.code == "plugin_error":
+        decision = _guard_poison(flight, outcome, decision)
     shut = Shut(attempt.n, ("open",), state, now, outcome.class_, outcome.code, outcome.detail, outcome.refs)
     change, entries = _write_up(ex, flight, outcome, decision, now)
     if decision.status == "blocked":
@@ -43,6 +47,8 @@ def settle(ex: Exchange, flight: Flight, outcome: Outcome) -> None:
     def done(answer: Answer, _value: object) -> None:
         lane.release(flight)
         if answer is not Answer.DONE:
+            # Nobody else may touch a message that is being sent: if somebody did, a person must hear of it.
+            log.error("outcome not written id=%s provider=%s class=%s answer=%s", message.id, lane.name, outcome.class_, answer.value)
             return
         if change.status == "queued":
             ex.lanes[change.lane].offer_again(message, now) if change.lane in ex.lanes else ex.wake(None, change.next_at, now)
@@ -55,9 +61,16 @@ def settle(ex: Exchange, flight: Flight, outcome: Outcome) -> None:
     ex.journal.put(Step(message.id, ("sending",), change, entries, None, (shut,), done, hurry))
 
 
+def look_around(ex: Exchange, flight: Flight, now: int) -> Sides:
+    """What surrounds the decision on a flight."""
+    sides = ex.look_around(flight.message, now, except_n=flight.attempt.n)
+    window = flight.lane.traits.duplicate_window
+    return msgspec.structs.replace(sides, duplicate_window=window) if window else sides
+
+
 def _guard_poison(flight: Flight, outcome: Outcome, decision: Decision) -> Decision:
     """A message on which plugins failed three times waits for a person."""
-    if outcome.code != "plugin_error" or outcome.class_ != "unsuitable":
+    if outcome.class_ != "unsuitable":
         return decision
     progress = msgspec.structs.replace(decision.progress, faults=decision.progress.faults + 1)
     if progress.faults < POISON:
@@ -99,8 +112,8 @@ def _write_up(ex: Exchange, flight: Flight, outcome: Outcome, decision: Decision
             next_at = find_next_query(lane.settings, now, now, lane.can_query)
     elif kind == "doubt":
         next_at = now + attempt.doubt.deadline
-        lane_name = lane.name
+        lane_name = None
     elif kind == "end":
         final_at = now
         lane_name = None
-    return Change(status, detail if kind != "sent" else None, lane_name, next_at, progress, rule, None, final_at), entries
+    return Change(status, detail if kind != "sent" else None, lane_name, next_at, progress, None, None, final_at), entries

@@ -64,14 +64,20 @@ DEFAULTS: dict[str, Action] = {
 """What happens to a class that the rule's `on` does not name. `throttled`, `retry_later` and `duplicate` wait first: see decide."""
 
 
-def decide(message: Message, outcome: Outcome, rule: Rule, provider: str, now: int, sides: Sides) -> Decision:
-    """What to do with `message` after an attempt at `provider` under `rule` came to `outcome`."""
+def decide(
+    message: Message, outcome: Outcome, rule: Rule, provider: str, now: int, look_around: Callable[[], Sides]
+) -> Decision:
+    """What to do with `message` after an attempt at `provider` under `rule` came to `outcome`.
+
+    `look_around` is asked only where the outcome leaves a choice: most messages are accepted at once.
+    """
     progress = message.progress
     class_ = outcome.class_
     if class_ == "accepted":
         return Decision("sent", "sent", 0, progress)
     if class_ == "in_doubt":
         return Decision("doubt", "in_doubt", 0, progress, detail=outcome.detail)
+    sides = look_around()
     if class_ in ("blocked", "expired"):
         return _end(class_, sides, progress, outcome.detail)
     counted = progress.counted + (class_ not in UNCOUNTED)

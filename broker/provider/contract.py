@@ -94,11 +94,14 @@ class Reply(msgspec.Struct, frozen=True):
 
     @property
     def is_html(self) -> bool:
-        """True where a page answers, not the provider's API: by content type or by how the body begins."""
-        if "html" in self.headers.get("content-type", "").lower():
+        """True where a page answers, not the provider's API: by how the body begins, or its type says so and it begins with a tag.
+
+        The type alone proves nothing: a PHP script says text/html of whatever it prints.
+        """
+        head = self.body[:256].lstrip(b"\xef\xbb\xbf \t\r\n").lower()
+        if head.startswith((b"<!doctype html", b"<html", b"<head", b"<body", b"<title", b"<!--")):
             return True
-        head = self.body[:256].lstrip().lower()
-        return head.startswith((b"<!doctype html", b"<html", b"<head", b"<body"))
+        return head.startswith(b"<") and "html" in self.headers.get("content-type", "").lower()
 
 
 class Traits(msgspec.Struct, frozen=True, kw_only=True):

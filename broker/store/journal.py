@@ -16,7 +16,6 @@ import trio
 
 from broker.store.contract import Accept, Answer, Operation, Step
 from broker.store.failpoints import failpoint
-from broker.store.retention import PAGE, drop_events, drop_messages, drop_texts
 from broker.store.ring import Ring
 from broker.store.sqlite import Writer
 
@@ -178,16 +177,18 @@ class SqliteJournal:
             _answer(operation, Answer.FAILED, None)
         await trio.sleep(0 if not self._pending else FULL_RETRY / 4)
 
-    async def forget(self, *, texts: int, messages: int, oldest: str, events: int) -> bool:
-        """Drop one page each of texts, messages and events older than given (ms). True when there may be more."""
+    async def forget(self, work: Callable[[sqlite3.Connection], bool]) -> bool:
+        """Do a page of retention `work` in a transaction of its own, what it drops overwritten. True when there may be more."""
         while self._writing or self._pending:
             await self._idle.park()
         self._writing = True  # the connection is ours until the commit
+        conn = self._writer.conn
         try:
-            conn = self._writer.conn
             with trio.CancelScope(shield=True):
+                # Overwriting what is deleted costs every update of a live row; retention alone deletes what must not be found again.
+                conn.execute("PRAGMA secure_delete = ON")
                 self._writer.begin()
-                dropped = (drop_texts(conn, texts), drop_messages(conn, messages, oldest), drop_events(conn, events))
+                has_more = work(conn)
                 await self._runner(self._finish)
         except sqlite3.OperationalError as error:
             log.warning("retention put off error=%s", getattr(error, "sqlite_errorname", ""))
@@ -195,9 +196,10 @@ class SqliteJournal:
                 conn.execute("ROLLBACK")
             return False
         finally:
+            conn.execute("PRAGMA secure_delete = OFF")
             self._writing = False
             self._lot.unpark_all()
-        return max(dropped) >= PAGE
+        return has_more
 
     async def watch_room(self) -> None:
         """While the disk is full, try every second to set the ballast aside again; when that works, service returns."""
@@ -234,7 +236,7 @@ def _is_busy(error: sqlite3.OperationalError) -> bool:
 
 def _is_intake(operation: Operation) -> bool:
     """True for what a full disk refuses: new messages and new attempts. What closes an attempt is kept."""
-    return operation.__class__ is Accept or (operation.__class__ is Step and operation.open is not None)  # type: ignore[union-attr]  # the class test says so
+    return operation.__class__ is Accept or (operation.__class__ is Step and operation.open is not None)
 
 
 def _answer(operation: Operation, answer: Answer, value: Any) -> None:

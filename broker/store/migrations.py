@@ -1,7 +1,7 @@
 """The migrations of the SQLite store, by sqlite-utils: each transactional, recorded, never changed once released.
 
 Messages and attempts are WITHOUT ROWID: a UUIDv7 key keeps inserts at the end of the tree, and an attempt's key (message, n) saves
-an index. Partial indexes hold only live rows, so that what is finished costs nothing.
+an index. One partial index serves every wait (a lane's, a hold's, a doubt's, a receipt's): each further index costs every update.
 """
 
 import sqlite3
@@ -19,10 +19,8 @@ CREATE TABLE message (
     rule TEXT, attempts INTEGER NOT NULL, progress TEXT, final_at INTEGER
 ) WITHOUT ROWID;
 CREATE UNIQUE INDEX message_key ON message (client, key) WHERE key IS NOT NULL;
-CREATE INDEX message_due ON message (lane, priority, next_at, valid_until) WHERE status = 'queued';
-CREATE INDEX message_wait ON message (status, next_at) WHERE status IN ('held', 'in_doubt', 'scheduled');
-CREATE INDEX message_sent ON message (lane, next_at) WHERE status = 'sent';
-CREATE INDEX message_text ON message (final_at) WHERE final_at IS NOT NULL AND text IS NOT NULL;
+CREATE INDEX message_live ON message (status, lane, priority, next_at, valid_until)
+    WHERE status IN ('queued', 'sent', 'held', 'in_doubt', 'scheduled');
 CREATE TABLE attempt (
     message TEXT NOT NULL, n INTEGER NOT NULL, provider TEXT NOT NULL, token TEXT NOT NULL, opened_at INTEGER NOT NULL,
     state TEXT NOT NULL, key TEXT NOT NULL, sender TEXT, closed_at INTEGER, class TEXT, code TEXT, detail TEXT, refs TEXT,

@@ -21,11 +21,13 @@ T = TypeVar("T")
 
 _M = f"SELECT {MESSAGE_COLUMNS} FROM message "  # noqa: S608  # columns are a literal of rows
 _A = f"SELECT {ATTEMPT_COLUMNS} FROM attempt "  # noqa: S608  # as above
-_DUE = (
-    _M + "INDEXED BY message_due WHERE status = 'queued' AND lane IS ? AND priority = ? AND next_at <= ? ORDER BY next_at LIMIT ?"
-)
-_NEXT = "SELECT min(next_at) FROM message INDEXED BY message_due WHERE status = 'queued' AND lane IS ? AND priority = ?"
-_OVER = "SELECT id FROM message INDEXED BY message_due WHERE status = 'queued' AND valid_until <= ? LIMIT ?"
+# SQLite uses a partial index only where the query repeats its condition.
+_LIVE = "INDEXED BY message_live WHERE status IN ('queued', 'sent', 'held', 'in_doubt', 'scheduled') "
+_WAITS = _LIVE + "AND status = ? AND lane IS ? AND priority = ? "
+_DUE = _M + _WAITS + "AND next_at <= ? ORDER BY next_at LIMIT ?"
+_NEXT = "SELECT min(next_at) FROM message " + _WAITS
+_OVER = f"SELECT id FROM message {_LIVE} AND status = 'queued' AND valid_until <= ? LIMIT ?"
+_PRIORITIES = (0, 1, 2)
 
 
 class SqliteQuery:
@@ -48,45 +50,50 @@ class SqliteQuery:
 
     def read_due(self, lane: str | None, priority: int, now: int, limit: int) -> list[Message]:
         """Queued messages of `lane` and `priority` that are due, the longest due first."""
-        return [read_message(row) for row in self._conn.execute(_DUE, (lane, priority, now, limit))]
+        return [read_message(row) for row in self._conn.execute(_DUE, ("queued", lane, priority, now, limit))]
 
     def find_next_due(self, lane: str | None) -> int | None:
         """When the next queued message of `lane` is due, None when there is none."""
-        found = [self._conn.execute(_NEXT, (lane, priority)).fetchone()[0] for priority in (0, 1, 2)]
+        return self._find_next("queued", lane)
+
+    def _find_next(self, status: str, lane: str | None) -> int | None:
+        found = [self._conn.execute(_NEXT, (status, lane, priority)).fetchone()[0] for priority in _PRIORITIES]
         return min((at for at in found if at is not None), default=None)
+
+    def _read_ready(self, status: str, lane: str | None, now: int, limit: int) -> list[Message]:
+        rows: list[Message] = []
+        for priority in _PRIORITIES:
+            rows += [read_message(row) for row in self._conn.execute(_DUE, (status, lane, priority, now, limit))]
+        return rows
 
     async def find_expired(self, now: int, limit: int) -> list[str]:
         """Ids of queued messages whose validity is over."""
         return await self.scan(lambda conn: [row[0] for row in conn.execute(_OVER, (now, limit))])
 
     def read_waiting(self, status: str, now: int, limit: int) -> list[Message]:
-        """`held`, `in_doubt` or `scheduled` messages whose `next_at` has come."""
-        sql = _M + "WHERE status = ? AND next_at <= ? AND status IN ('held', 'in_doubt', 'scheduled') ORDER BY next_at LIMIT ?"
-        return [read_message(row) for row in self._conn.execute(sql, (status, now, limit))]
+        """`held`, `in_doubt` or `scheduled` messages whose `next_at` has come, up to `limit` of each priority."""
+        return self._read_ready(status, None, now, limit)
 
     def find_next_waiting(self, status: str) -> int | None:
         """The earliest `next_at` of a waiting status."""
-        sql = "SELECT min(next_at) FROM message WHERE status = ? AND status IN ('held', 'in_doubt', 'scheduled')"
-        at = self._conn.execute(sql, (status,)).fetchone()[0]
-        return None if at is None else int(at)
+        return self._find_next(status, None)
 
     def read_sent(self, lane: str, now: int, limit: int) -> list[Message]:
-        """`sent` messages of a provider whose next query or deadline has come."""
-        sql = _M + "WHERE status = 'sent' AND lane = ? AND next_at <= ? ORDER BY next_at LIMIT ?"
-        return [read_message(row) for row in self._conn.execute(sql, (lane, now, limit))]
+        """`sent` messages of a provider whose next query or deadline has come, up to `limit` of each priority."""
+        return self._read_ready("sent", lane, now, limit)
 
     def find_next_sent(self, lane: str) -> int | None:
         """The earliest `next_at` among a provider's `sent` messages."""
-        at = self._conn.execute("SELECT min(next_at) FROM message WHERE status = 'sent' AND lane = ?", (lane,)).fetchone()[0]
-        return None if at is None else int(at)
+        return self._find_next("sent", lane)
 
-    def read_held(self, cause: str | None, after: tuple[int, str], limit: int) -> list[Message]:
-        """Held messages, of one cause or all, in order of (next_at, id) after `after`."""
+    def read_held(self, cause: str | None, after: Message | None, limit: int) -> list[Message]:
+        """Held messages, of one cause or all, in order of priority and end of validity, behind `after`."""
         sql = (
-            _M + "INDEXED BY message_wait WHERE status = 'held' AND (next_at, id) > (?, ?) AND (? IS NULL OR detail = ?)"
-            " ORDER BY next_at, id LIMIT ?"
+            _M + _LIVE + "AND status = 'held' AND lane IS NULL AND (priority, next_at, valid_until, id) > (?, ?, ?, ?)"
+            " AND (? IS NULL OR detail = ?) ORDER BY priority, next_at, valid_until, id LIMIT ?"
         )
-        return [read_message(row) for row in self._conn.execute(sql, (*after, cause, cause, limit))]
+        start = (-1, 0, 0, "") if after is None else (after.priority, after.next_at, after.valid_until, after.id)
+        return [read_message(row) for row in self._conn.execute(sql, (*start, cause, cause, limit))]
 
     def find_message(self, id_: str) -> Message | None:
         """One message."""
@@ -123,26 +130,22 @@ class SqliteQuery:
 
     def count_queued(self) -> int:
         """Messages that count against max_queued: queued or held."""
-        queued = self._conn.execute("SELECT count(*) FROM message INDEXED BY message_due WHERE status = 'queued'").fetchone()[0]
-        held = self._conn.execute("SELECT count(*) FROM message WHERE status IN ('held', 'scheduled')").fetchone()[0]
-        return int(queued) + int(held)
+        sql = f"SELECT count(*) FROM message {_LIVE} AND status IN ('queued', 'held', 'scheduled')"  # noqa: S608  # literals
+        return int(self._conn.execute(sql).fetchone()[0])
 
     def count_lane(self, lane: str) -> int:
         """Queued messages that wait for a lane."""
-        sql = "SELECT count(*) FROM message INDEXED BY message_due WHERE status = 'queued' AND lane = ?"
+        sql = f"SELECT count(*) FROM message {_LIVE} AND status = 'queued' AND lane = ?"  # noqa: S608  # literals
         return int(self._conn.execute(sql, (lane,)).fetchone()[0])
 
     def count_due(self) -> list[tuple[str | None, int, int, int]]:
         """(lane, priority, count, earliest next_at) of all that is queued."""
-        sql = (
-            "SELECT lane, priority, count(*), min(next_at) FROM message INDEXED BY message_due WHERE status = 'queued'"
-            " GROUP BY lane, priority"
-        )
+        sql = f"SELECT lane, priority, count(*), min(next_at) FROM message {_LIVE} AND status = 'queued' GROUP BY lane, priority"  # noqa: S608  # literals
         return list(self._conn.execute(sql))
 
     def count_held(self, cause: str | None) -> int:
         """Held messages, of one cause or all."""
-        sql = "SELECT count(*) FROM message INDEXED BY message_wait WHERE status = 'held' AND (? IS NULL OR detail = ?)"
+        sql = f"SELECT count(*) FROM message {_LIVE} AND status = 'held' AND (? IS NULL OR detail = ?)"  # noqa: S608  # literals
         return int(self._conn.execute(sql, (cause, cause)).fetchone()[0])
 
     def find_key(self, client: str, key: str) -> tuple[Any, ...] | None:

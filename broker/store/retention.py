@@ -8,12 +8,17 @@ import sqlite3
 PAGE = 500
 
 
-def drop_texts(conn: sqlite3.Connection, before: int) -> int:
-    """Forget the texts of messages that ended before `before` (ms): how many."""
-    sql = "SELECT id FROM message WHERE final_at IS NOT NULL AND text IS NOT NULL AND final_at < ? LIMIT ?"
-    ids = conn.execute(sql, (before, PAGE)).fetchall()
+def drop_texts(conn: sqlite3.Connection, before: int, after: str, until: str) -> tuple[int, str]:
+    """Forget the texts of messages that ended before `before` (ms): how many, and the id to go on after ("" at the end).
+
+    Walks the messages in order of id, from `after` to `until`, a page at a time: an index for this would cost every message more than
+    the walk does.
+    """
+    sql = "SELECT id, final_at, text IS NULL FROM message WHERE id > ? AND id < ? ORDER BY id LIMIT ?"
+    rows = conn.execute(sql, (after, until, PAGE)).fetchall()
+    ids = [(id_,) for id_, final_at, is_gone in rows if not is_gone and final_at is not None and final_at < before]
     conn.executemany("UPDATE message SET text = NULL WHERE id = ?", ids)
-    return len(ids)
+    return len(ids), rows[-1][0] if len(rows) == PAGE else ""
 
 
 def drop_messages(conn: sqlite3.Connection, before: int, oldest: str) -> int:

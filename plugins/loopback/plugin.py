@@ -75,3 +75,8 @@ class LoopbackSession:
 def open_session(config: Config, name: str) -> LoopbackSession:
     """A session for the account `name`."""
     return LoopbackSession(config)
+
+
+def traits(config: Config) -> Traits:
+    """The traits of one account: without receipts a message is unconfirmed at once."""
+    return TRAITS if config.receipt != "none" else msgspec.structs.replace(TRAITS, receipts=())

@@ -107,7 +107,7 @@ def test_a_refused_hash_blames_the_text_where_it_may(text: str, class_: str) -> 
 
 @pytest.mark.parametrize(("status", "said"), STATUSES.items())
 def test_a_page_is_never_the_providers_word(status: int, said: tuple[str, str | None]) -> None:
-    (outcome,) = plugin.parse(CONFIG, Reply(status, {"content-type": "text/html"}, b"Denied"), [send()])
+    (outcome,) = plugin.parse(CONFIG, Reply(status, {"content-type": "text/html"}, b"<h1>Denied</h1>"), [send()])
     assert outcome.class_ == ("misconfigured" if 400 <= status < 500 else "in_doubt")
     assert outcome.evidence == "html"
 
