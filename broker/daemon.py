@@ -37,6 +37,7 @@ from broker.delivery.exchange import Exchange
 from broker.delivery.fleet import Fleet, make_book
 from broker.delivery.inquire import Inquiry
 from broker.delivery.orders import Orders
+from broker.delivery.polls import run_strays
 from broker.delivery.recover import recover
 from broker.delivery.retention import run_retention
 from broker.delivery.router import run_router
@@ -156,6 +157,7 @@ class Daemon:
         await nursery.start(run_router, ex)
         nursery.start_soon(run_sweep, ex)
         nursery.start_soon(run_retention, ex)
+        nursery.start_soon(run_strays, ex)
         watchdog = find_watchdog()
         if watchdog is not None:
             nursery.start_soon(Watch(ex).run, watchdog)

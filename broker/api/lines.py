@@ -13,6 +13,7 @@ import trio
 
 LINE_LIMIT = 64 * 1024
 UNANSWERED = 1000
+READ = 16 * 1024
 
 _encode = msgspec.json.Encoder().encode
 
@@ -74,7 +75,7 @@ class Talk:
     async def _read(self) -> None:
         rest = b""
         is_skipping = False
-        while data := await self._stream.receive_some(LINE_LIMIT):
+        while data := await self._stream.receive_some(READ):
             *lines, rest_of_data = bytes(data).split(b"\n")
             if lines:
                 lines[0] = rest + lines[0]

@@ -161,6 +161,9 @@ class Intake:
         """The message that `request` describes, not yet ranked. Raises Refused naming the field."""
         settings = self.ex.book.settings
         limits = settings.clients.get(client)
+        if request.provider is not None and request.provider not in self.ex.book.accounts:
+            known = ", ".join(self.ex.book.accounts) or "none"
+            raise Refused("bad_request", f"no provider of this name; there are: {known}", "provider")
         if request.to is None:
             raise Refused("bad_request", "`to` is missing: the recipient's number, for example +886912345678", "to")
         _check_fields(request)

@@ -1,4 +1,4 @@
-"""The health of one account: breaker, suspension, pause, spend; and the token bucket of its rate.
+"""The health of one account: breaker, suspension, pause, throttling, spend; and the token bucket of its rate.
 
 Keeps `Standing.out`, the reason that holds for every message; decides nothing about messages. Pauses and suspensions are kept in
 the store by the lane; the breaker starts closed after a restart. Times in milliseconds.
@@ -52,8 +52,9 @@ class RateBucket:
 class Health:
     """One account's health, shown in its Standing."""
 
-    def __init__(self, standing: Standing, breaker: BreakerSettings) -> None:
+    def __init__(self, standing: Standing, breaker: BreakerSettings, *, has_probe: bool) -> None:
         self.standing = standing
+        self.has_probe = has_probe
         self.breaker = breaker
         self._faults: deque[tuple[int, int]] = deque()
         self.opened_times = 0
@@ -64,14 +65,15 @@ class Health:
         self.probe_at = 0
         self._probe_gap = PROBE_FIRST
         self.throttled_until = 0
+        self._throttles = 0
         self.spend_until: int | None = None
 
     def show(self, now: int) -> None:
         """Write the reason that holds now, the strongest first, into the standing."""
         standing = self.standing
         if self.paused is not None:
-            standing.out = (self.paused, None)
-        elif self.suspended is not None:
+            standing.out = ("paused" if self.paused == "paused" else f"paused: {self.paused}", None)
+        elif self.suspended is not None and (self.has_probe or self.is_probing or now < self.probe_at):
             standing.out = (f"suspended: {self.suspended}", self.probe_at)
         elif self.open_until is not None and (now < self.open_until or self.is_probing):
             standing.out = ("breaker open", max(self.open_until, now + 1_000) if self.is_probing else self.open_until)
@@ -83,9 +85,17 @@ class Health:
     @property
     def state(self) -> str:
         """One word for operators: up, paused, draining, suspended, breaker, spend."""
+        if self.paused is not None:
+            return self.paused
         if self.standing.out is None:
-            return "probing" if self.open_until is not None else "up"
+            return "probing" if self.open_until is not None or self.suspended is not None else "up"
         return self.standing.out[0].partition(" ")[0].rstrip(":")
+
+    def note_throttled(self, now: int, retry_after: int | None) -> None:
+        """Too fast: nothing more leaves for as long as the provider asks, else for 1 s, doubling to 30 s."""
+        wait = retry_after if retry_after is not None else min(1_000 << min(self._throttles, 5), 30_000)
+        self._throttles += 1
+        self.throttled_until = max(self.throttled_until, now + wait)
 
     def note_good(self) -> bool:
         """The provider answered as a healthy one. True when that closes the breaker."""
@@ -123,6 +133,7 @@ class Health:
         if not news:
             self._probe_gap = min(self._probe_gap * 2, PROBE_LONGEST)
         self.suspended = why
+        self.is_probing = False
         self.probe_at = now + self._probe_gap
         return news
 
@@ -130,5 +141,6 @@ class Health:
         """The suspension ends. True when there was one."""
         was = self.suspended is not None
         self.suspended = None
+        self.is_probing = False
         self._probe_gap = PROBE_FIRST
         return was

@@ -14,7 +14,7 @@ from broker.delivery.exchange import Bell, Exchange
 from broker.delivery.flight import Flight
 from broker.delivery.health import Health, RateBucket
 from broker.delivery.ledger import Ledger
-from broker.delivery.router import find_place
+from broker.delivery.router import expire, find_place
 from broker.routing import Candidate, Rule, Standing
 from broker.store.contract import Answer, Change, Step
 from broker.words.attempt import Attempt
@@ -37,7 +37,7 @@ class Lane:
         self.traits = carrier.traits
         self.standing = standing
         self.ledger = Ledger(standing, settings.credit, settings.spend, carrier.plugin.balance is not None)
-        self.health = Health(standing, settings.breaker)
+        self.health = Health(standing, settings.breaker, has_probe=carrier.plugin.balance is not None)
         self.rate = RateBucket(settings.rate, ex.now())
         self.in_flight = 0
         self.bell = Bell()
@@ -71,8 +71,13 @@ class Lane:
 
     @property
     def window(self) -> int:
-        """Messages that may be on their way at once: one while the breaker or a suspension is probed."""
-        return 1 if self.health.open_until is not None or self.health.suspended is not None else self.settings.max_in_flight
+        """Messages that may be on their way at once."""
+        return 1 if self.is_probed else self.settings.max_in_flight
+
+    @property
+    def is_probed(self) -> bool:
+        """True while an open breaker or a suspension lets one message try."""
+        return self.health.open_until is not None or self.health.suspended is not None
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Serve until cancelled: whenever something is due, open attempts and send them."""
@@ -138,6 +143,9 @@ class Lane:
             if self.standing.out[1] is not None:
                 self.bell.ring_at(self.standing.out[1])
             return
+        if now < self.health.throttled_until:
+            self.bell.ring_at(self.health.throttled_until)
+            return
         batch: list[Flight] = []
         while self.in_flight < self.window and not self.ex.journal.is_full:
             waiting = self._take(now)
@@ -186,7 +194,7 @@ class Lane:
         message, rule, candidate, epoch = waiting
         if now >= message.valid_until:
             self._ids.discard(message.id)
-            self.ex.sweep_bell.ring_at(now)
+            expire(self.ex, message, now)
             return True
         if epoch != self.ex.epoch or rule is None or candidate is None or rule.credit_matters or not self._can_pay(candidate):
             rule, candidate = self._rank_again(message, now)
@@ -268,7 +276,7 @@ class Lane:
             credit=candidate.cost,
             doubt=rule.doubt,
         )
-        flight = Flight(self, message, attempt, rule, self.health.open_until is not None)
+        flight = Flight(self, message, attempt, rule, self.is_probed)
         if flight.is_probe:
             self.health.is_probing = True
             self.health.show(now)
@@ -296,6 +304,8 @@ class Lane:
                     if flight.is_probe:
                         self.health.is_probing = False  # nothing went out: another message may be the probe
                     self.ledger.settle(flight.attempt, debit=False)
+                    if flight.is_probe:
+                        self.health.is_probing = False
                     self.release(flight)
                     self._has_more = True
                 if not left and ready:

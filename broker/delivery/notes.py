@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("broker.delivery")
 
+PROBE_AHEAD = 500
+
 
 def note_outcome(lane: "Lane", outcome: Outcome, flight: Flight, now: int) -> None:
     """What an outcome says of the provider: its breaker, suspension, rate and credit."""
@@ -29,6 +31,8 @@ def note_outcome(lane: "Lane", outcome: Outcome, flight: Flight, now: int) -> No
     if class_ in ("unreachable", "unavailable", "in_doubt"):
         if health.note_fault(now, class_ == "in_doubt"):
             _change(lane, "provider.down", f"breaker: {class_}", outcome.code, health.open_until)
+            # A free probe first: if the balance answers, no message need be risked.
+            lane.balance_bell.ring_at((health.open_until or now) - PROBE_AHEAD)
     elif health.note_good():
         _change(lane, "provider.up", "breaker closed", outcome.code, None)
     if class_ == "misconfigured":
@@ -42,6 +46,8 @@ def note_outcome(lane: "Lane", outcome: Outcome, flight: Flight, now: int) -> No
         ex.epoch += 1
     elif class_ == "throttled":
         lane.rate.factor = min(lane.rate.factor * 2, 64)
+        health.note_throttled(now, outcome.retry_after)
+        lane.bell.ring_at(health.throttled_until)
     elif class_ == "accepted" and lane.rate.factor > 1 and lane.accepted % 50 == 0:
         lane.rate.factor //= 2
     elif class_ == "no_credit" and flight.attempt.bucket is not None:

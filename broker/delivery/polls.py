@@ -18,7 +18,7 @@ from broker.provider.answers import judge
 from broker.provider.contract import Ask, Balance, Outcome, Receipt, Reply
 from broker.store.contract import Change, Step
 from broker.words.attempt import Attempt
-from broker.words.clock import SECOND
+from broker.words.clock import HOUR, SECOND
 from broker.words.message import Message
 from broker.words.receipt import FINAL_RECEIPTS
 
@@ -27,6 +27,7 @@ log = logging.getLogger("broker.delivery")
 PAGE = 200
 DRY_AGAIN = 30 * SECOND
 AT_ONCE = 4
+STRAY_WAIT = 72 * HOUR
 
 
 async def run_polls(ex: Exchange, lane: Lane) -> None:
@@ -72,6 +73,18 @@ def _give_up(ex: Exchange, message: Message, attempt: Attempt | None) -> None:
 def _ask_later(ex: Exchange, lane: Lane, message: Message, attempt: Attempt) -> None:
     at = find_next_query(lane.settings, attempt.closed_at or 0, ex.now(), lane.can_query)
     ex.journal.put(Step(message.id, ("sent",), Change("sent", message.detail, lane.name, at), hurry=False))
+
+
+async def run_strays(ex: Exchange) -> None:
+    """Messages sent by a provider that is no more: nobody can be asked, so they end when the usual wait is over."""
+    while True:
+        now = ex.now()
+        for name in ex.query.find_sent_lanes():
+            if name not in ex.lanes:
+                for message in ex.query.read_sent(name, now - STRAY_WAIT, PAGE):
+                    attempts = ex.query.find_attempts(message.id)
+                    _give_up(ex, message, attempts[-1] if attempts else None)
+        await trio.sleep(60)
 
 
 async def ask(ex: Exchange, lane: Lane, asked: Sequence[tuple[Message, Attempt]]) -> None:
@@ -151,6 +164,11 @@ async def ask_balance(ex: Exchange, lane: Lane) -> bool:
         return False
     for balance in found:
         note_report(lane, balance.bucket, balance.unit, balance.amount, before.get(balance.bucket, 0), now, is_asked=True)
+    if health.note_good():
+        ex.say("provider.up", provider=lane.name, reason="a good probe", code=None, until=None)
+        ex.epoch += 1
+        health.show(now)
+        lane.bell.ring_at(now)
     if health.lift():
         keep_state(lane, ("provider.resumed", "a good probe", None, None))
         ex.epoch += 1

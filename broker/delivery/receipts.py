@@ -10,6 +10,7 @@ import msgspec
 
 from broker.delivery.exchange import Exchange
 from broker.delivery.lane import Lane
+from broker.delivery.notes import suppress
 from broker.delivery.router import put_decision
 from broker.policy import decide, judge_receipt
 from broker.store.contract import Answer, Change, Shut, Step
@@ -97,6 +98,8 @@ def _write(
             if status in FINAL_RECEIPTS and status is not None:
                 lane.finals += 1
                 lane.delivered += status == "delivered"
+            if status == "blocked":
+                suppress(lane, message, attempt.sender, ex.now())
 
     ex.journal.put(Step(message.id, (message.status,), change, (entry,), None, (shut,), done, False))
 

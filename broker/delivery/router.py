@@ -9,10 +9,10 @@ from broker.delivery.exchange import Exchange
 from broker.policy import Decision, place
 from broker.routing import Rule
 from broker.store.contract import Answer, Change, Move, Step
-from broker.words.message import Message, Progress
+from broker.words.message import Message
+from broker.words.status import RANK
 
 PAGE = 100
-_FRESH = Progress()
 
 
 def find_place(ex: Exchange, message: Message, rule: Rule | None, now: int) -> Decision:
@@ -41,6 +41,17 @@ def _is_progress(message: Message, decision: Decision) -> bool:
     """True when the decision changed what must be kept of the rounds. The count of rounds alone is not worth a write."""
     before, after = message.progress, decision.progress
     return before.visited != after.visited or before.passed != after.passed or before.rule != after.rule
+
+
+def expire(ex: Exchange, message: Message, now: int) -> None:
+    """Validity is over by our clock: `expired`, unless an attempt may have put the SMS on the handset."""
+    sides = ex.look_around(message, now)
+    status, detail = "expired", "validity is over"
+    if sides.doubted:
+        status, detail = "unknown", "validity is over, and an attempt is in doubt"
+    elif sides.accepted is not None:
+        status = sides.accepted if RANK.get(sides.accepted, 0) > RANK["expired"] else "expired"
+    put_decision(ex, message, Decision("end", status, 0, message.progress, detail=detail), (message.status,), now)
 
 
 def put_decision(ex: Exchange, message: Message, decision: Decision, expect: tuple[str, ...], now: int) -> None:
@@ -113,7 +124,7 @@ async def _place_waiting(ex: Exchange) -> bool:
             rows = ex.query.read_due(name, priority, now, PAGE)
             for message in rows:
                 if message.valid_until <= now:
-                    ex.sweep_bell.ring_at(now)
+                    expire(ex, message, now)
                 else:
                     find_place(ex, message, ex.find_rule(message, now), now)
             more = more or len(rows) == PAGE

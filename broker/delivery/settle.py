@@ -28,10 +28,11 @@ def settle(ex: Exchange, flight: Flight, outcome: Outcome) -> None:
     """Write what `flight`'s attempt came to and what follows; the lane's slot is given back after the commit."""
     now = ex.now()
     lane, message, attempt = flight.lane, flight.message, flight.attempt
-    note_outcome(lane, outcome, flight, now)
     state = STATE_OF.get(outcome.class_, "refused")
     if state != "in_doubt":
+        # Before the balance that the answer may carry: that report already knows of this attempt.
         lane.ledger.settle(attempt, debit=state == "accepted")
+    note_outcome(lane, outcome, flight, now)
     decision = decide(message, outcome, flight.rule, lane.name, now, partial(look_around, ex, flight, now))
     if outcome.code == "plugin_error":
         decision = _guard_poison(flight, outcome, decision)
@@ -109,7 +110,9 @@ def _write_up(ex: Exchange, flight: Flight, outcome: Outcome, decision: Decision
             status, final_at = "unconfirmed", now
             entries = (entry, tell(message, status, now, attempt, ref=ref, detail="this provider gives no receipts", rule=rule))
         else:
-            next_at = find_next_query(lane.settings, now, now, lane.can_query)
+            # An id beside an error code is accepted, and asked for at once (PROVIDERS.md, rules for every provider).
+            is_odd = outcome.evidence == "anomaly" and lane.can_query
+            next_at = now if is_odd else find_next_query(lane.settings, now, now, lane.can_query)
     elif kind == "doubt":
         next_at = now + attempt.doubt.deadline
         lane_name = None

@@ -7,24 +7,11 @@ rows by their `next_at`.
 import trio
 
 from broker.delivery.exchange import Exchange
-from broker.delivery.router import put_decision
-from broker.policy import Decision
+from broker.delivery.router import expire
 from broker.store.contract import Answer, Change, Shut, Step
 from broker.words.message import Message
-from broker.words.status import RANK
 
 PAGE = 500
-
-
-def expire(ex: Exchange, message: Message, now: int) -> None:
-    """Validity is over by our clock: `expired`, unless an attempt may have put the SMS on the handset."""
-    sides = ex.look_around(message, now)
-    status, detail = "expired", "validity is over"
-    if sides.doubted:
-        status, detail = "unknown", "validity is over, and an attempt is in doubt"
-    elif sides.accepted is not None:
-        status = sides.accepted if RANK.get(sides.accepted, 0) > RANK["expired"] else "expired"
-    put_decision(ex, message, Decision("end", status, 0, message.progress, detail=detail), (message.status,), now)
 
 
 def end_doubt(ex: Exchange, message: Message, now: int) -> None:

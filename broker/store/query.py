@@ -86,6 +86,11 @@ class SqliteQuery:
         """The earliest `next_at` among a provider's `sent` messages."""
         return self._find_next("sent", lane)
 
+    def find_sent_lanes(self) -> list[str]:
+        """The providers that have messages still `sent`."""
+        sql = f"SELECT DISTINCT lane FROM message {_LIVE} AND status = 'sent'"  # noqa: S608  # literals
+        return [row[0] for row in self._conn.execute(sql)]
+
     def read_held(self, cause: str | None, after: Message | None, limit: int) -> list[Message]:
         """Held messages, of one cause or all, in order of priority and end of validity, behind `after`."""
         sql = (
