@@ -16,7 +16,7 @@ from broker.delivery.health import Health, RateBucket
 from broker.delivery.ledger import Ledger
 from broker.delivery.router import expire, find_place
 from broker.routing import Candidate, Rule, Standing
-from broker.store.contract import Answer, Change, Step
+from broker.store.contract import Answer, Change, Put, Step
 from broker.words.attempt import Attempt
 from broker.words.message import Message
 from broker.words.settings import ProviderSettings
@@ -49,6 +49,7 @@ class Lane:
         self._queues: tuple[deque[Waiting], ...] = (deque(), deque(), deque())
         self._size = 0
         self._ids: set[str] = set()
+        self._leaving: list[str] = []
         self._credits = list(SHARES)
         self._has_more = True
         self._is_pumping = False
@@ -147,7 +148,7 @@ class Lane:
             self.bell.ring_at(self.health.throttled_until)
             return
         batch: list[Flight] = []
-        while self.in_flight < self.window and not self.ex.journal.is_full:
+        while self.in_flight < self.window and len(self._leaving) < PAGE and not self.ex.journal.is_full:
             waiting = self._take(now)
             if waiting is None:
                 break
@@ -155,6 +156,19 @@ class Lane:
                 break
         if batch:
             self._launch(batch)
+        if self._leaving:
+            self._see_off()
+
+    def _see_off(self) -> None:
+        """Forget the messages that left this lane once that is durable: until then a refill would find their rows again, for ever."""
+        gone, self._leaving = self._leaving, []
+
+        def done(_answer: Answer, _value: object) -> None:
+            self._ids.difference_update(gone)
+            self._has_more = True
+            self.bell.ring_at(0)
+
+        self.ex.journal.put(Put(done=done, hurry=False))
 
     def _take(self, now: int) -> Waiting | None:
         """The next waiting message: high, normal and low in shares of 8:3:1 while all wait."""
@@ -193,7 +207,7 @@ class Lane:
         """Open an attempt for one message, or let it go elsewhere. False when the lane must wait before the next."""
         message, rule, candidate, epoch = waiting
         if now >= message.valid_until:
-            self._ids.discard(message.id)
+            self._leaving.append(message.id)
             expire(self.ex, message, now)
             return True
         if epoch != self.ex.epoch or rule is None or candidate is None or rule.credit_matters or not self._can_pay(candidate):
@@ -253,7 +267,7 @@ class Lane:
                     return rule, candidate
                 if not staying:
                     break
-        self._ids.discard(message.id)
+        self._leaving.append(message.id)
         find_place(ex, message, rule, now)
         return None, None
 
@@ -304,8 +318,6 @@ class Lane:
                     if flight.is_probe:
                         self.health.is_probing = False  # nothing went out: another message may be the probe
                     self.ledger.settle(flight.attempt, debit=False)
-                    if flight.is_probe:
-                        self.health.is_probing = False
                     self.release(flight)
                     self._has_more = True
                 if not left and ready:
