@@ -181,6 +181,8 @@ class Connection:
             if size > MAX_BODY:
                 raise Fault("too large")
             parts.append(bytes(event.data))
+        if not isinstance(event, h11.EndOfMessage):  # a tunnel, after a CONNECT: no answer of a provider's
+            raise Fault("protocol")
         return Answer(head.status_code, headers, b"".join(parts))
 
     async def _next_event(self) -> object:

@@ -71,7 +71,9 @@ def test_the_plugin_decides_what_it_declares(status: int) -> None:
     ],
 )
 @pytest.mark.parametrize(
-    ("headers", "body"), [(HTML, b"<p>Denied</p>"), ({"content-type": "text/plain"}, b"\r\n <!DOCTYPE html><html>")], ids=["type", "body"]
+    ("headers", "body"),
+    [(HTML, b"<p>Denied</p>"), ({"content-type": "text/plain"}, b"\r\n <!DOCTYPE html><html>")],
+    ids=["type", "body"],
 )
 def test_a_page_is_never_the_plugins(status: int, class_: str, evidence: str | None, headers: dict[str, str], body: bytes) -> None:
     outcome = judge(Reply(status, headers, body), frozenset(range(100, 600)), NOW)

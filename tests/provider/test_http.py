@@ -153,6 +153,12 @@ async def test_headers_of_the_answer(nursery: trio.Nursery) -> None:
     assert reply.headers == {"x-name": "café", "set-cookie": "a, b", "content-length": "2"}
 
 
+async def test_a_tunnel_is_no_answer(nursery: trio.Nursery) -> None:
+    outcome = await Wire(nursery, say(b"HTTP/1.1 200 OK\r\n\r\n")).make_account().call(make_call(method="CONNECT"))
+    assert isinstance(outcome, Outcome)
+    assert (outcome.class_, outcome.evidence) == ("in_doubt", "protocol")
+
+
 class Late(trio.abc.ReceiveStream):
     """Gives a whole answer, and by then the deadline has passed."""
 
