@@ -17,6 +17,7 @@ from broker.policy.polls import find_next_query
 from broker.provider.answers import judge
 from broker.provider.contract import Ask, Balance, Outcome, Receipt, Reply
 from broker.store.contract import Change, Step
+from broker.store.failpoints import failpoint
 from broker.words.attempt import Attempt
 from broker.words.clock import HOUR, SECOND
 from broker.words.message import Message
@@ -100,6 +101,7 @@ async def ask(ex: Exchange, lane: Lane, asked: Sequence[tuple[Message, Attempt]]
 async def _ask_group(ex: Exchange, lane: Lane, group: Sequence[tuple[Message, Attempt]], limiter: trio.CapacityLimiter) -> None:
     async with limiter:
         receipts = await _query(ex, lane, group)
+    failpoint("poll.answered")
     for (message, attempt), receipt in zip(group, receipts, strict=True):
         if receipt is not None:
             apply_receipt(ex, lane, message.id, attempt.n, receipt)

@@ -20,6 +20,7 @@ async def recover(ex: Exchange) -> int:
             found += 1
         failpoint("recover.page")
         await ex.journal.wait_committed()
+    failpoint("recover.done")
     for page in ex.query.read_open_attempts(("in_doubt",)):
         for attempt in page:
             lane = ex.lanes.get(attempt.provider)

@@ -9,6 +9,7 @@ from broker.delivery.exchange import Exchange
 from broker.policy import Decision, place
 from broker.routing import Rule
 from broker.store.contract import Answer, Change, Move, Step
+from broker.store.failpoints import failpoint
 from broker.words.message import Message
 from broker.words.status import RANK
 
@@ -129,6 +130,7 @@ async def _place_waiting(ex: Exchange) -> bool:
                     find_place(ex, message, ex.find_rule(message, now), now)
             more = more or len(rows) == PAGE
             if rows:
+                failpoint("router.page")
                 await ex.journal.wait_committed()
     return more
 

@@ -9,6 +9,7 @@ import trio
 from broker.delivery.exchange import Exchange
 from broker.delivery.router import expire
 from broker.store.contract import Answer, Change, Shut, Step
+from broker.store.failpoints import failpoint
 from broker.words.message import Message
 
 PAGE = 500
@@ -52,6 +53,7 @@ async def _sweep_waiting(ex: Exchange) -> None:
             while rows := ex.query.read_waiting(status, ex.now(), PAGE):
                 for message in rows:
                     end(ex, message, ex.now())
+                failpoint("sweep.page")
                 await ex.journal.wait_committed()
             at = ex.query.find_next_waiting(status)
             if at is not None:

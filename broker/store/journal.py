@@ -54,6 +54,7 @@ class SqliteJournal:
         self._lot = trio.lowlevel.ParkingLot()
         self._idle = trio.lowlevel.ParkingLot()
         self._writing = False
+        self._taken = self._answered = 0
         self.is_full = False
         self.commits = 0
         self.on_full: Callable[[bool], None] = lambda _full: None
@@ -64,6 +65,7 @@ class SqliteJournal:
             _answer(operation, Answer.FAILED, None)
             return
         self._pending.append(operation)
+        self._taken += 1
         if operation.hurry and not self._hurry:
             self._hurry = True
             self._lot.unpark_all()
@@ -76,8 +78,9 @@ class SqliteJournal:
         return len(self._pending)
 
     async def wait_committed(self) -> None:
-        """Return when everything handed over so far has its answer."""
-        while self._pending or self._writing:
+        """Return when everything handed over so far has its answer; what comes meanwhile is not waited for."""
+        until = self._taken
+        while self._answered < until:
             await self._idle.park()
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
@@ -101,8 +104,8 @@ class SqliteJournal:
             with trio.CancelScope(shield=True):
                 await self._commit(batch)
             self._writing = False
-            if not self._pending:
-                self._idle.unpark_all()
+            self._answered = self._taken - len(self._pending)
+            self._idle.unpark_all()
 
     async def _commit(self, batch: list[Operation]) -> None:
         writer = self._writer
@@ -123,6 +126,7 @@ class SqliteJournal:
         self.commits += 1
         for operation, (answer, value) in zip(batch, results, strict=True):
             _answer(operation, answer, value)
+        failpoint("commit.told")
         self.ring.push(entries)
 
     def _finish(self) -> None:
