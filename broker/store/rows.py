@@ -4,6 +4,7 @@ from typing import Any
 
 import msgspec
 
+from broker.store.contract import Change
 from broker.words.attempt import Attempt, DoubtPolicy
 from broker.words.event import Happening, MessageEvent
 from broker.words.message import Message, Progress
@@ -31,12 +32,16 @@ def pack(value: object) -> str:
     return _encode(value).decode()
 
 
-def pack_message(m: Message, digest: bytes | None) -> tuple[Any, ...]:
-    """The values of INSERT_MESSAGE. A new message's progress is empty and is not written."""
+def pack_message(m: Message, digest: bytes | None, opened: Change | None = None) -> tuple[Any, ...]:
+    """The values of INSERT_MESSAGE. A new message's progress is empty and is not written; `opened`: its first attempt comes along."""
+    if opened is not None:
+        status, lane, next_at, attempts, rule = opened.status, opened.lane, opened.next_at, opened.attempts, opened.rule
+    else:
+        status, lane, next_at, attempts, rule = m.status, m.lane, m.next_at, m.attempts, None
     return (
         m.id, m.client, m.to, m.country, m.text, m.encoding, m.segments, m.accepted_at, m.valid_until, m.key, m.ref, m.network,
         m.sender, m.channel, m.priority, pack(m.tags) if m.tags else None, m.send_at, m.max_price, m.pin,
-        pack(m.options) if m.options else None, m.status, m.detail, m.lane, m.next_at, m.attempts, None, None, digest,
+        pack(m.options) if m.options else None, status, m.detail, lane, next_at, attempts, None, rule, digest,
     )  # fmt: skip
 
 

@@ -7,6 +7,7 @@ interpreter lock away at every statement, and beside a busy loop each statement 
 Never decides anything: an operation is done as it says, or refused whole.
 """
 
+import logging
 import os
 import sqlite3
 from collections.abc import Sequence
@@ -17,6 +18,8 @@ from broker.store.contract import Accept, Answer, Change, Entry, Move, Operation
 from broker.store.rows import INSERT_ATTEMPT, INSERT_MESSAGE, pack, pack_attempt, pack_message
 from broker.store.schema import migrate
 
+log = logging.getLogger("broker.store")
+
 Result = tuple[Answer, Any]
 
 _OPEN = (
@@ -25,7 +28,7 @@ _OPEN = (
 )
 _CLOSE = "UPDATE message SET status = ?, detail = ?, lane = ?, next_at = ?, final_at = ? WHERE id = ? AND status = ?"
 _CHANGE = (
-    "UPDATE message SET status = ?, detail = ?, lane = ?, next_at = ?, final_at = ?, "
+    "UPDATE message SET status = ?, detail = ?, lane = ?, next_at = ?, final_at = ?, attempts = coalesce(?, attempts), "
     "rule = coalesce(?, rule), progress = coalesce(?, progress) WHERE id = ? AND status = ?"
 )
 _SHUT = (
@@ -35,8 +38,13 @@ _SHUT = (
 _EVENT = "INSERT INTO event (seq, at, message, body) VALUES (?, ?, ?, ?)"
 _MOVE = "UPDATE message SET lane = ?, next_at = ? WHERE id = ? AND status = 'queued'"
 _EXISTING = "SELECT id, digest, segments, encoding, country FROM message WHERE client = ? AND key = ?"
+_STATUS = "SELECT status FROM message WHERE id = ?"
 _DONE: Result = (Answer.DONE, None)
 _STALE: Result = (Answer.STALE, None)
+_FAILED: Result = (Answer.FAILED, None)
+
+_UNWRITABLE = (OverflowError, UnicodeError, sqlite3.IntegrityError, sqlite3.ProgrammingError, sqlite3.InterfaceError, sqlite3.DataError)
+"""What one operation's own values may raise (a lone surrogate, a number beyond 64 bits): its trouble, not the store's."""
 
 
 class HalfDone(Exception):
@@ -45,9 +53,11 @@ class HalfDone(Exception):
 
 def open_connection(path: Path, *, read_only: bool = False) -> sqlite3.Connection:
     """A connection to the store at `path`, ready for the hot path. Raises StoreError."""
+    conn: sqlite3.Connection | None = None
     try:
         if read_only:
-            conn = sqlite3.connect(f"file:{path}?mode=ro", uri=True, isolation_level=None, check_same_thread=False)
+            # As a URI it is quoted: a folder's name may have a # or a ? in it.
+            conn = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None, check_same_thread=False)
             conn.execute("PRAGMA query_only = ON")
             conn.execute("PRAGMA cache_size = -4096")
             return conn
@@ -64,11 +74,18 @@ def open_connection(path: Path, *, read_only: bool = False) -> sqlite3.Connectio
         migrate(conn)
         return conn
     except ValueError as error:
+        _close(conn)
         raise StoreError(f"{path} was {error}; run the broker that made it, or point [store].url at another file") from None
     except sqlite3.Error as error:
+        _close(conn)
         raise StoreError(
             f"cannot open the store {path}: {error}; check that the file is a broker store and that this user may write its folder"
         ) from None
+
+
+def _close(conn: sqlite3.Connection | None) -> None:
+    if conn is not None:
+        conn.close()
 
 
 class Writer:
@@ -77,6 +94,7 @@ class Writer:
     def __init__(self, conn: sqlite3.Connection) -> None:
         self.conn = conn
         self.seq = int(conn.execute("SELECT coalesce(max(seq), 0) FROM event").fetchone()[0])
+        self._joined: dict[str, Change] = {}
 
     def adopt_strays(self, lanes: Sequence[str]) -> None:
         """At start: queued rows that wait for a provider which is no more wait for the router."""
@@ -87,19 +105,22 @@ class Writer:
         """Start a transaction that will not have to be upgraded. Raises sqlite3.OperationalError when the store is busy."""
         self.conn.execute("BEGIN IMMEDIATE")
 
-    def write(self, batch: Sequence[Operation], at: int) -> tuple[list[Result], list[Entry]]:
-        """Write `batch`; the results in its order and the events in theirs. Call between `begin` and `commit`."""
-        start = self.seq
+    def write(self, batch: Sequence[Operation], at: int, *, careful: bool = False) -> tuple[list[Result], list[Entry]]:
+        """Write `batch`; the results in its order and the events in theirs. Call between `begin` and `commit`.
+
+        Raises HalfDone where one operation is refused and took its neighbours along: then `undo`, `begin`, and write it `careful`.
+        """
         try:
-            return self._write(batch, at, careful=False)
-        except HalfDone:
-            self.seq = start
-            self.conn.execute("ROLLBACK")
-            self.begin()
-            return self._write(batch, at, careful=True)
+            return self._write(batch, at, careful)
+        except _UNWRITABLE:
+            raise HalfDone from None
+
+    def undo(self) -> None:
+        """Give the transaction up. `seq` has not moved: it does so last."""
+        self.conn.execute("ROLLBACK")
 
     def _write(self, batch: Sequence[Operation], at: int, careful: bool) -> tuple[list[Result], list[Entry]]:
-        plain = [pack_message(op.message, None) for op in batch if op.__class__ is Accept and op.digest is None]
+        plain = [pack_message(op.message, None) for op in batch if op.__class__ is Accept and op.digest is None and not careful]
         if plain:
             # New messages first: whatever else the batch holds of them comes after their insert.
             self.conn.executemany(INSERT_MESSAGE, plain)
@@ -128,13 +149,20 @@ class Writer:
         return results, entries
 
     def _write_alone(self, op: Operation) -> Result:
-        self.conn.execute("SAVEPOINT one")
+        execute = self.conn.execute
+        execute("SAVEPOINT one")
         try:
+            if op.__class__ is Accept and op.digest is None:
+                execute(INSERT_MESSAGE, pack_message(op.message, None))
             result = self._write_one(op)
         except HalfDone:
-            self.conn.execute("ROLLBACK TO one")
+            execute("ROLLBACK TO one")
             result = _STALE
-        self.conn.execute("RELEASE one")
+        except _UNWRITABLE as error:
+            log.critical("operation cannot be written operation=%s error=%s", op.__class__.__name__, type(error).__name__)
+            execute("ROLLBACK TO one")
+            result = _FAILED
+        execute("RELEASE one")
         return result
 
     def _write_one(self, op: Operation) -> Result:
@@ -159,6 +187,10 @@ class Writer:
 
     def _write_step(self, op: Step) -> Result:
         execute = self.conn.execute
+        if op.change is None:
+            found = execute(_STATUS, (op.message,)).fetchone()
+            if found is None or found[0] not in op.expect:
+                return _STALE
         touched = False
         for shut in op.shut:
             refs = pack(shut.refs) if shut.refs else None
@@ -184,7 +216,8 @@ class Writer:
                     raise HalfDone
                 return _STALE
             touched = True
-        if op.change is not None and not self._write_change(op.message, op.expect, op.change):
+        is_joined = op.open is not None and op.message in self._joined
+        if op.change is not None and not is_joined and not self._write_change(op.message, op.expect, op.change):
             if touched:
                 raise HalfDone
             return _STALE
@@ -199,17 +232,21 @@ class Writer:
     def _write_change(self, id_: str, expect: tuple[str, ...], change: Change) -> bool:
         """Compare and set. Three statements, because each column that a statement names costs every message."""
         values: tuple[Any, ...]
-        if change.attempts is not None:
+        if change.attempts is not None and change.progress is None and change.final_at is None:
             sql = _OPEN
             values = (change.status, change.detail, change.lane, change.next_at, change.attempts, change.rule, id_)
-        elif change.progress is None and change.rule is None:
+        elif change.attempts is None and change.progress is None and change.rule is None:
             sql = _CLOSE
             values = (change.status, change.detail, change.lane, change.next_at, change.final_at, id_)
         else:
             sql = _CHANGE
             progress = pack(change.progress) if change.progress is not None else None
-            values = (change.status, change.detail, change.lane, change.next_at, change.final_at, change.rule, progress, id_)
-        return any(self.conn.execute(sql, (*values, status)).rowcount for status in expect)
+            values = (change.status, change.detail, change.lane, change.next_at, change.final_at)
+            values = (*values, change.attempts, change.rule, progress, id_)
+        for status in expect:
+            if self.conn.execute(sql, (*values, status)).rowcount:
+                return True
+        return False
 
     def _write_facts(self, op: Put) -> Result:
         execute = self.conn.execute
@@ -223,3 +260,15 @@ class Writer:
         for recipient, scope in op.unsuppress:
             execute("DELETE FROM suppression WHERE recipient = ? AND scope = coalesce(?, scope)", (recipient, scope))
         return _DONE
+
+
+def _join_openings(batch: Sequence[Operation]) -> dict[str, Change]:
+    """New messages whose first attempt opens in this same batch: inserted as already being sent, which saves their update."""
+    new = {op.message.id for op in batch if op.__class__ is Accept and op.digest is None}
+    if not new:
+        return {}
+    return {
+        op.message: op.change
+        for op in batch
+        if op.__class__ is Step and op.open is not None and op.change is not None and op.message in new
+    }
