@@ -19,12 +19,12 @@ MESSAGE_COLUMNS = (
     "id, client, recipient, country, text, encoding, segments, accepted_at, valid_until, key, ref, network, sender, channel, "
     "priority, tags, send_at, max_price, pin, options, status, detail, lane, next_at, attempts, progress, rule"
 )
-INSERT_MESSAGE = f"INSERT INTO message ({MESSAGE_COLUMNS}, digest) VALUES ({', '.join('?' * 28)})"  # noqa: S608  # columns are the literal above
+INSERT_MESSAGE = f"INSERT INTO message ({MESSAGE_COLUMNS}, digest) VALUES ({', '.join('?' * 28)})"
 ATTEMPT_COLUMNS = (
     "message, n, provider, token, opened_at, state, key, sender, closed_at, class, code, detail, refs, parts, price, currency, "
     "bucket, credit, receipt, doubt"
 )
-INSERT_ATTEMPT = f"INSERT INTO attempt ({ATTEMPT_COLUMNS}) VALUES ({', '.join('?' * 20)})"  # noqa: S608  # columns are the literal above
+INSERT_ATTEMPT = f"INSERT INTO attempt ({ATTEMPT_COLUMNS}) VALUES ({', '.join('?' * 20)})"
 
 
 def pack(value: object) -> str:
