@@ -118,7 +118,7 @@ class Daemon:
     async def _serve(self, conn: Any, query: SqliteQuery, path: Path) -> int:
         writer = Writer(conn)
         journal = SqliteJournal(writer, path, _run_in_thread(), wall_clock, Ring(RING, writer.seq))
-        randrange = random.Random().randrange
+        randrange = random.Random().randrange  # noqa: S311  # jitter, no secret
         code = 0
         try:
             async with trio.open_nursery() as outer:
@@ -233,7 +233,7 @@ class Daemon:
 
     async def _drain(self, ex: Exchange, scope: trio.CancelScope) -> None:
         with trio.move_on_after(self.settings.broker.drain / 1000):
-            while any(lane.in_flight for lane in ex.lanes.values()):
+            while any(lane.in_flight for lane in ex.lanes.values()):  # noqa: ASYNC110  # a look at many lanes, once at the end
                 await trio.sleep(0.02)
         scope.cancel()
 

@@ -57,7 +57,7 @@ def _find_traits(settings: Settings, plugins: PluginTable) -> dict[str, Traits]:
     for name, provider in settings.providers.items():
         try:
             traits[name] = plugins(provider.plugin, settings.broker.plugin_path).find_traits(provider.config)
-        except Exception:  # noqa: S112 - reading has told it already, and here only its own findings are missed
+        except Exception:
             continue
     return traits
 

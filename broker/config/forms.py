@@ -266,7 +266,7 @@ def any_of(item: Form[T]) -> Form[tuple[T, ...]]:
 
 
 def _read_items(spot: Spot, item: Form[T], least: int) -> tuple[T, ...]:
-    assert isinstance(spot.value, list)  # noqa: S101 - for the type checker: both callers have looked
+    assert isinstance(spot.value, list)
     values: list[T] = []
     for index, raw in enumerate(spot.value):
         here = spot.item(index, raw)

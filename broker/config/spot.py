@@ -71,7 +71,7 @@ class Spot:
 
     def child(self, name: str) -> "Spot":
         """The value of a key of this table."""
-        assert isinstance(self.value, dict)  # noqa: S101 - for the type checker: `table` was called before
+        assert isinstance(self.value, dict)
         return Spot(self.report, (*self.path, name), self.value[name])
 
     def item(self, index: int, value: object) -> "Spot":

@@ -76,7 +76,7 @@ class Accepted(msgspec.Struct, gc=False):
     encoding: str
     country: str | None
     duplicate: bool
-    ref: str | None | msgspec.UnsetType = msgspec.UNSET
+    ref: str | msgspec.UnsetType | None = msgspec.UNSET
 
 
 Reply = Callable[[Accepted | Refused], None]

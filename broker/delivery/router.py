@@ -146,7 +146,7 @@ async def _release_held(ex: Exchange) -> bool:
             after = rows[-1]
             released = [message for message in rows if _release(ex, message)]
             await ex.journal.wait_committed()
-            while released and _is_crowded(ex):  # noqa: ASYNC110  # a pause between pages, not a wait for an event
+            while released and _is_crowded(ex):  # a pause between pages, not a wait for an event
                 await trio.sleep(0.01)
     return False
 

@@ -20,7 +20,7 @@ from broker.provider.transport import Exchange, Fault, OpenStream, Origin, Pool
 # httpx loads its own command line (click, rich, pygments) where it finds them: 70 ms and 5 MB that no daemon needs.
 # None is how the import system is told that a module is absent, and httpx goes on without it.
 _IS_SPARED = sys.modules.setdefault("httpx._main", None) is None  # type: ignore[arg-type]  # None is meant
-import httpx  # noqa: E402  # has to come after the line above
+import httpx  # has to come after the line above
 
 if _IS_SPARED:
     del sys.modules["httpx._main"]
@@ -176,7 +176,7 @@ def read_reply(response: httpx.Response) -> Reply:
     for raw_name, raw_value in response.headers.raw:
         name, value = raw_name.decode("latin-1"), raw_value.decode("latin-1")
         headers[name] = f"{headers[name]}, {value}" if name in headers else value
-    assert isinstance(response.stream, httpx.ByteStream)  # noqa: S101  # it was made a few lines above
+    assert isinstance(response.stream, httpx.ByteStream)  # it was made a few lines above
     return Reply(response.status_code, headers, b"".join(response.stream))
 
 
