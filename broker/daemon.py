@@ -131,6 +131,8 @@ class Daemon:
                     await self._start(ex, writer, nursery, outer)
                     code = await self._wait_end(ex, nursery)
                 await journal.wait_committed()
+                while journal.waiting:  # an answer handed over more
+                    await journal.wait_committed()
                 outer.cancel_scope.cancel()
         except* StoreBroken as broken:
             log.critical("stopped: %s", broken.exceptions[0])

@@ -32,7 +32,8 @@ async def take_receipts(ex: Exchange, lane: Lane, receipts: Sequence[Receipt]) -
             apply_receipt(ex, lane, id_, int(n), receipt)
         else:
             log.warning("receipt without an attempt provider=%s class=%s", lane.name, receipt.class_)
-    await ex.journal.wait_committed()
+    for _ in range(TRIES):  # a step that was stale is tried again from its answer
+        await ex.journal.wait_committed()
 
 
 def apply_receipt(ex: Exchange, lane: Lane, id_: str, n: int, receipt: Receipt, tries: int = TRIES) -> None:

@@ -1,6 +1,8 @@
 """Named points around each durable write and each external effect, where a test may kill the process. Unset, they cost nothing.
 
-`BROKER_FAILPOINTS="outcome.before=kill@3,accept.after=kill@1"`: the third time that point is passed, SIGKILL. Only `kill` exists.
+`BROKER_FAILPOINTS="commit.before=kill@3,attempt.opened=kill@1"`: the third time that point is passed, SIGKILL. Only `kill` exists.
+Points: `commit.before` `commit.after` `commit.told` `attempt.opened` `attempt.answered` `poll.answered` `router.page` `sweep.page`
+`recover.page` `recover.done`.
 """
 
 import os
