@@ -14,10 +14,10 @@ from typing import Any
 
 import trio
 
-from broker.store.contract import Accept, Answer, Operation, Step
+from broker.store.contract import Accept, Answer, Entry, Operation, Step
 from broker.store.failpoints import failpoint
 from broker.store.ring import Ring
-from broker.store.sqlite import Writer
+from broker.store.sqlite import HalfDone, Writer
 
 log = logging.getLogger("broker.store")
 
@@ -55,6 +55,8 @@ class SqliteJournal:
         self._idle = trio.lowlevel.ParkingLot()
         self._writing = False
         self._taken = self._answered = 0
+        self._claims = 0
+        self._trouble: sqlite3.Error | None = None
         self.is_full = False
         self.commits = 0
         self.on_full: Callable[[bool], None] = lambda _full: None
@@ -88,9 +90,7 @@ class SqliteJournal:
         self._make_ballast()
         task_status.started()
         while True:
-            while not self._pending or self._writing:
-                if not self._writing:
-                    self._idle.unpark_all()
+            while not self._pending or self._writing or self._claims:
                 await self._lot.park()
             if not self._hurry:
                 with trio.move_on_after(COMPANY):
@@ -109,25 +109,27 @@ class SqliteJournal:
 
     async def _commit(self, batch: list[Operation]) -> None:
         writer = self._writer
+        entries: list[Entry] = []
         try:
+            await self._begin()
             try:
-                writer.begin()
-            except sqlite3.OperationalError as error:
-                if not _is_busy(error):
-                    raise
-                await self._wait_turn()
-            results, entries = writer.write(batch, self._now())
+                results, entries = writer.write(batch, self._now())
+            except HalfDone:
+                writer.undo()
+                await self._begin()
+                results, entries = writer.write(batch, self._now(), careful=True)
             failpoint("commit.before")
             await self._runner(self._finish)
             failpoint("commit.after")
         except sqlite3.Error as error:
-            await self._rescue(batch, error)
-            return
+            if not await self._rescue(batch, entries, error):
+                return
         self.commits += 1
         for operation, (answer, value) in zip(batch, results, strict=True):
             _answer(operation, answer, value)
         failpoint("commit.told")
         self.ring.push(entries)
+        self._look_at_trouble()
 
     def _finish(self) -> None:
         conn = self._writer.conn
@@ -138,33 +140,50 @@ class SqliteJournal:
             except OSError:
                 return
             if size > WAL_LIMIT:
-                conn.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+                try:
+                    conn.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+                except sqlite3.Error as error:
+                    self._trouble = error  # the batch is committed, whatever becomes of this
 
-    async def _wait_turn(self) -> None:
-        """Somebody else holds the store (a backup, a curious person): only what waits for it waits."""
+    def _look_at_trouble(self) -> None:
+        """A checkpoint that only found no room or no turn comes again with the next commit; any other failure is the store's."""
+        error, self._trouble = self._trouble, None
+        if error is None:
+            return
+        if not _name(error).startswith(("SQLITE_FULL", "SQLITE_BUSY", "SQLITE_LOCKED")):
+            raise _broken(_name(error))
+        log.warning("checkpoint put off error=%s", _name(error))
+
+    async def _begin(self) -> None:
+        """Start a transaction. Where somebody else holds the store (a backup, a curious person), wait for it."""
         while True:
-            await trio.sleep(0.05)
             try:
                 self._writer.begin()
                 return
             except sqlite3.OperationalError as error:
-                if not _is_busy(error):
+                if not _name(error).startswith("SQLITE_BUSY"):
                     raise
+            await trio.sleep(0.05)
 
-    async def _rescue(self, batch: list[Operation], error: sqlite3.Error) -> None:
-        """After a failed write or commit: a full disk keeps what closes attempts, anything else stops the daemon."""
-        name = getattr(error, "sqlite_errorname", type(error).__name__)
+    async def _rescue(self, batch: list[Operation], entries: list[Entry], error: sqlite3.Error) -> bool:
+        """After a failed write or commit: a full disk keeps what closes attempts, anything else stops the daemon.
+
+        True when the batch stands in the store all the same: its last event says so.
+        """
+        name = _name(error)
         if not name.startswith("SQLITE_FULL"):
             log.critical("store failed error=%s", name)
             for operation in batch:
                 _answer(operation, Answer.UNKNOWN, None)
-            raise StoreBroken(f"the store failed ({name}); its file is left as it is: look at the disk, then start again")
+            raise _broken(name)
         try:
             self._writer.conn.execute("ROLLBACK")
         except sqlite3.Error:
             pass  # SQLite rolled back by itself
         there = int(self._writer.conn.execute("SELECT coalesce(max(seq), 0) FROM event").fetchone()[0])
         self._writer.seq = there
+        if entries and there >= entries[-1].seq:
+            return True
         if not self.is_full:
             log.error("disk full: taking and sending stop until there is room")
             self.is_full = True
@@ -180,16 +199,25 @@ class SqliteJournal:
         for operation in waiting:
             _answer(operation, Answer.FAILED, None)
         await trio.sleep(0 if not self._pending else FULL_RETRY / 4)
+        return False
 
     async def forget(self, work: Callable[[sqlite3.Connection], bool]) -> bool:
         """Do a page of retention `work` in a transaction of its own, what it drops overwritten. True when there may be more."""
-        while self._writing or self._pending:
-            await self._idle.park()
+        self._claims += 1  # the next batch lets this pass: under load there is no quiet moment to wait for
+        try:
+            while self._writing:
+                await self._idle.park()
+            return await self._forget(work)
+        finally:
+            self._claims -= 1
+            self._lot.unpark_all()
+
+    async def _forget(self, work: Callable[[sqlite3.Connection], bool]) -> bool:
         self._writing = True  # the connection is ours until the commit
         conn = self._writer.conn
         try:
             with trio.CancelScope(shield=True):
-                # Overwriting what is deleted costs every update of a live row; retention alone deletes what must not be found again.
+                # Overwriting what is deleted costs every update of a live row; only retention deletes what must not be found again.
                 conn.execute("PRAGMA secure_delete = ON")
                 self._writer.begin()
                 has_more = work(conn)
@@ -202,7 +230,8 @@ class SqliteJournal:
         finally:
             conn.execute("PRAGMA secure_delete = OFF")
             self._writing = False
-            self._lot.unpark_all()
+            self._idle.unpark_all()
+        self._look_at_trouble()
         return has_more
 
     async def watch_room(self) -> None:
@@ -234,8 +263,12 @@ class SqliteJournal:
             self._path.with_name("ballast").unlink(missing_ok=True)
 
 
-def _is_busy(error: sqlite3.OperationalError) -> bool:
-    return getattr(error, "sqlite_errorname", "").startswith("SQLITE_BUSY")
+def _name(error: sqlite3.Error) -> str:
+    return getattr(error, "sqlite_errorname", type(error).__name__)
+
+
+def _broken(name: str) -> StoreBroken:
+    return StoreBroken(f"the store failed ({name}); its file is left as it is: look at the disk, then start again")
 
 
 def _is_intake(operation: Operation) -> bool:
