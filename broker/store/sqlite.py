@@ -120,10 +120,17 @@ class Writer:
         self.conn.execute("ROLLBACK")
 
     def _write(self, batch: Sequence[Operation], at: int, careful: bool) -> tuple[list[Result], list[Entry]]:
-        plain = [pack_message(op.message, None) for op in batch if op.__class__ is Accept and op.digest is None and not careful]
-        if plain:
-            # New messages first: whatever else the batch holds of them comes after their insert.
-            self.conn.executemany(INSERT_MESSAGE, plain)
+        self._joined = {}
+        if not careful:
+            joined = self._joined = _join_openings(batch)
+            plain = [
+                pack_message(op.message, None, joined.get(op.message.id))
+                for op in batch
+                if op.__class__ is Accept and op.digest is None
+            ]
+            if plain:
+                # New messages first: whatever else the batch holds of them comes after their insert.
+                self.conn.executemany(INSERT_MESSAGE, plain)
         results: list[Result] = []
         entries: list[Entry] = []
         for op in batch:
