@@ -1,5 +1,6 @@
 """Time as the house writes it: integer milliseconds since the epoch, UTC, and RFC 3339 text at the edges."""
 
+import re
 from datetime import UTC, datetime, timedelta
 
 SECOND = 1_000
@@ -10,6 +11,9 @@ DAY = 24 * HOUR
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _second = -1
 _text = ""
+_is_rfc3339 = re.compile(
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]+)?([Zz]|[+-][0-9]{2}:[0-9]{2})", re.ASCII
+).fullmatch
 
 
 def show_time(at: int) -> str:
@@ -24,9 +28,12 @@ def show_time(at: int) -> str:
 
 def read_time(text: str) -> int:
     """Milliseconds since the epoch of an RFC 3339 time with a zone. Raises ValueError for anything else."""
-    moment = datetime.fromisoformat(text)
-    if moment.tzinfo is None:
-        raise ValueError("a time needs a zone, for example 2026-11-21T20:00:00Z")
+    if not _is_rfc3339(text):  # fromisoformat reads much more: weeks, other separators, times without a zone
+        raise ValueError("not a time with a zone; write for example 2026-11-21T20:00:00Z")
+    try:
+        moment = datetime.fromisoformat(text.upper()).astimezone(UTC)
+    except OverflowError:  # the zone takes it out of the years 1 to 9999
+        raise ValueError("a time that no calendar here reaches") from None
     return (moment - _EPOCH) // timedelta(milliseconds=1)
 
 

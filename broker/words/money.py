@@ -7,6 +7,9 @@ from decimal import Decimal, InvalidOperation
 
 MICRO = 1_000_000
 
+_LARGEST = Decimal(10**12)
+_SMALLEST = Decimal("0.000001")
+
 
 class MoneyError(ValueError):
     """The value cannot be read as an amount of money; the text says why, without the value's secret context."""
@@ -20,12 +23,13 @@ def read_micro(value: str | int | Decimal) -> int:
         raise MoneyError('not a decimal number; write it as a string, for example "0.045"') from None
     if not number.is_finite() or number < 0:
         raise MoneyError("must be a finite number, zero or more")
-    micro = number * MICRO
-    if micro != micro.to_integral_value():
-        raise MoneyError("finer than a millionth of a unit")
-    if micro > 10**18:
+    if number > _LARGEST:
         raise MoneyError("larger than a million million units")
-    return int(micro)
+    # Bounded first and quantized, not multiplied: a product is rounded to the context's digits, or overflows, before it is looked at.
+    exact = number.quantize(_SMALLEST)
+    if exact != number:
+        raise MoneyError("finer than a millionth of a unit")
+    return int(exact * MICRO)
 
 
 def show_micro(micro: int) -> str:
@@ -46,6 +50,5 @@ def show_count(micro: int) -> str:
 
 def convert(micro: int, rate: Decimal) -> int:
     """`micro` in another currency at `rate`, rounded up: a cap in that currency is never passed by rounding."""
-    exact = micro * rate
-    whole = int(exact)
-    return whole if whole == exact else whole + 1
+    above, below = rate.as_integer_ratio()  # a product of decimals is rounded to 28 digits, perhaps down
+    return -(-micro * above // below)

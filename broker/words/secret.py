@@ -32,3 +32,12 @@ class Secret:
 
     def __reduce__(self) -> tuple[type, tuple[str]]:
         return (Secret, ("***",))
+
+    def __getstate__(self) -> None:
+        """Nothing: what pickles by state gets no value."""
+
+    def __copy__(self) -> "Secret":
+        return self
+
+    def __deepcopy__(self, memo: object) -> "Secret":
+        return self  # by __reduce__ a copied setting would hold three stars for its password

@@ -51,7 +51,7 @@ TRANSITIONS: dict[str, frozenset[str]] = {
     "held": frozenset({"queued", "canceled", "expired", "failed", "unknown", *_EVIDENCE}),
     "sending": frozenset({"sent", "queued", "held", "in_doubt", "failed", "unknown", *_EVIDENCE}),
     "in_doubt": frozenset({"sent", "queued", "held", "failed", "unknown", *_EVIDENCE}),
-    "sent": frozenset({"queued", "unconfirmed", *_EVIDENCE}),
+    "sent": frozenset({"queued", "held", "unconfirmed", *_EVIDENCE}),
     "delivered": frozenset(),
     "failed": frozenset(),
     "unknown": frozenset({"sent", "unconfirmed", *_EVIDENCE}),
