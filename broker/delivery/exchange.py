@@ -44,7 +44,7 @@ class Suppressions:
 
 
 class Exchange:
-    """Everything delivery shares. `epoch` rises whenever a ranking made earlier may no longer hold."""
+    """Everything delivery shares. `epoch` rises whenever a ranking made earlier may no longer hold, `gains` when it may be better."""
 
     def __init__(
         self,
@@ -64,6 +64,8 @@ class Exchange:
         self.standings: dict[str, Standing] = {}
         self.suppressions = Suppressions()
         self.epoch = 0
+        self.gains = 0
+        self.hurried: set[str] = set()
         self.queued = 0
         self.is_stopping = False
         self.router_bell = Bell()
@@ -113,6 +115,17 @@ class Exchange:
     def keep(self, kind: str, name: str, value: dict[str, Any] | None, *entries: Entry) -> None:
         """Keep a fact across restarts, with the events that tell of it, in one transaction."""
         self.journal.put(Put(facts=((kind, name, value),), entries=entries))
+
+    def gain(self) -> None:
+        """A provider became usable, or the book changed: whoever waits may find a candidate now."""
+        self.epoch += 1
+        self.gains += 1
+        self.router_bell.ring_at(0)
+
+    def hurry(self, name: str) -> None:
+        """A provider is back before the time that its waiting rows were told."""
+        self.hurried.add(name)
+        self.router_bell.ring_at(0)
 
     def release_at(self, cause: str, at: int) -> None:
         """From `at` on, messages held for `cause` may find a candidate again."""

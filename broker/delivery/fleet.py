@@ -88,7 +88,7 @@ class Fleet:
         ex = self.ex
         old = ex.book
         ex.book = book
-        ex.epoch += 1
+        ex.gain()
         now = ex.now()
         for name, account in book.accounts.items():
             lane = ex.lanes.get(name)
@@ -102,6 +102,7 @@ class Fleet:
                 keep_state(lane, ("provider.resumed", "the configuration was reloaded", None, None))
             lane.health.show(now)
             lane.expect(now, now)
+            ex.hurry(name)
         for name, lane in ex.lanes.items():
             if name not in book.accounts:
                 lane.is_gone = True

@@ -120,6 +120,11 @@ class Health:
             return self._open(now)
         return False
 
+    def extend(self, now: int) -> None:
+        """A free probe found the provider still away: an open breaker stays open, for twice as long."""
+        if self.open_until is not None and not self.is_probing:
+            self._open(max(now, self.open_until))
+
     def _open(self, now: int) -> bool:
         self.open_until = now + min(self.breaker.open << min(self.opened_times, 20), self.breaker.max_open)
         self.opened_times += 1

@@ -31,10 +31,12 @@ def note_outcome(lane: "Lane", outcome: Outcome, flight: Flight, now: int) -> No
     if class_ in ("unreachable", "unavailable", "in_doubt"):
         if health.note_fault(now, class_ == "in_doubt"):
             _change(lane, "provider.down", f"breaker: {class_}", outcome.code, health.open_until)
-            # A free probe first: if the balance answers, no message need be risked.
+            # A free probe first: while not even the balance answers, no message need be risked.
             lane.balance_bell.ring_at((health.open_until or now) - PROBE_AHEAD)
     elif health.note_good():
         _change(lane, "provider.up", "breaker closed", outcome.code, None)
+        ex.gain()
+        ex.hurry(lane.name)
     if class_ == "misconfigured":
         if health.suspend(outcome.detail or outcome.code or "refused our account", now):
             log.error("provider suspended provider=%s code=%s", lane.name, outcome.code)
@@ -43,7 +45,8 @@ def note_outcome(lane: "Lane", outcome: Outcome, flight: Flight, now: int) -> No
         ex.epoch += 1
     elif class_ == "accepted" and health.lift():
         keep_state(lane, ("provider.resumed", "a message was accepted", outcome.code, None))
-        ex.epoch += 1
+        ex.gain()
+        ex.release_at("misconfigured", now)
     elif class_ == "throttled":
         lane.rate.factor = min(lane.rate.factor * 2, 64)
         health.note_throttled(now, outcome.retry_after)
@@ -104,7 +107,7 @@ def note_report(lane: "Lane", name: str, unit: str, amount: int, debited_before:
     if ledger.is_dried(bucket):
         return
     if ledger.refill(name) or is_asked:
-        lane.ex.epoch += 1
+        lane.ex.gain()
         lane.ex.release_at("no_credit", now)
 
 

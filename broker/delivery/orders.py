@@ -264,12 +264,13 @@ class Orders:
         for cause in ("paused", "misconfigured"):
             self.ex.release_at(cause, now)
         lane.expect(now, now)
+        self.ex.hurry(lane.name)
         return {"ok": True, "name": lane.name, "state": lane.health.state}
 
     def _changed(self, lane: Lane, type_: str, reason: str) -> None:
         ex = self.ex
-        ex.epoch += 1
         lane.health.show(ex.now())
+        ex.gain()
         keep_state(lane, (type_, reason, None, None))
         lane.bell.ring_at(0)
         ex.router_bell.ring_at(0)

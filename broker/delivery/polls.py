@@ -162,19 +162,17 @@ async def ask_balance(ex: Exchange, lane: Lane) -> bool:
         log.warning("balance not known provider=%s class=%s code=%s", lane.name, found.class_, found.code)
         if health.suspended is not None and now >= health.probe_at:
             health.suspend(health.suspended, now)
-            health.show(now)
+        if found.class_ in ("unreachable", "unavailable"):
+            health.extend(now)
+        health.show(now)
         return False
     for balance in found:
         note_report(lane, balance.bucket, balance.unit, balance.amount, before.get(balance.bucket, 0), now, is_asked=True)
-    if health.note_good():
-        ex.say("provider.up", provider=lane.name, reason="a good probe", code=None, until=None)
-        ex.epoch += 1
-        health.show(now)
-        lane.bell.ring_at(now)
     if health.lift():
         keep_state(lane, ("provider.resumed", "a good probe", None, None))
-        ex.epoch += 1
         health.show(now)
+        ex.gain()
+        ex.hurry(lane.name)
         ex.release_at("misconfigured", now)
         lane.bell.ring_at(now)
     return True

@@ -1,7 +1,10 @@
 """The router: places messages that wait for no lane, empties lanes that cannot serve, and lets held messages go when they may.
 
-Works in bounded pages, so that a hundred thousand rows of a dead provider never delay a healthy one by more than a page.
+Works in bounded pages, so that a hundred thousand rows of a dead provider never delay a healthy one by more than a page. A row that
+nobody can take waits in the lane of the provider that is expected back first; it is looked at again when any provider becomes usable.
 """
+
+from collections.abc import Callable
 
 import trio
 
@@ -14,12 +17,18 @@ from broker.words.message import Message
 from broker.words.status import RANK
 
 PAGE = 100
+CROWDED = 1.0
+
+Cursor = tuple[int, int, str]
+START: Cursor = (-1, 0, "")
 
 
 def find_place(ex: Exchange, message: Message, rule: Rule | None, now: int) -> Decision:
     """Place one queued message under `rule` (None: no rule matches) and journal where it goes."""
     decision = _decide(ex, message, rule, now)
     if decision.kind in ("next", "new_round") and not _is_progress(message, decision):
+        if decision.kind == "new_round" and decision.lane == message.lane is not None:
+            return decision  # it waits where it should: a row less to write for each of a dead provider's hundred thousand
         row = (message.id, decision.lane, decision.at)
 
         def moved(answer: Answer, _value: object) -> None:
@@ -92,50 +101,105 @@ async def run_router(ex: Exchange, *, task_status: trio.TaskStatus[None] = trio.
     """Serve until cancelled."""
     task_status.started()
     ex.router_bell.ring_at(0)
+    seen: dict[str, tuple[int, int]] = {}
     while True:
         await ex.router_bell.wait(ex.now)
         if ex.is_stopping:
             continue
-        busy = await _place_waiting(ex)
-        busy = await _release_held(ex) or busy
-        if busy:
-            ex.router_bell.ring_at(0)
-        else:
-            _set_alarm(ex)
+        await _place_strays(ex)
+        for name in _find_unusable(ex):
+            await _empty_lane(ex, name, seen)
+        await _hurry_lanes(ex)
+        await _release_held(ex)
+        _set_alarm(ex, seen)
 
 
-def _set_alarm(ex: Exchange) -> None:
+def _find_unusable(ex: Exchange) -> list[str]:
+    """Lanes that cannot serve. One that just lets a probe try is not looked at: its answer says what follows."""
+    return [name for name, lane in ex.lanes.items() if lane.standing.out is not None and not lane.health.is_probing]
+
+
+def _set_alarm(ex: Exchange, seen: dict[str, tuple[int, int]]) -> None:
     """Ring when the next row without a usable lane is due."""
-    names: list[str | None] = [None, *(name for name, lane in ex.lanes.items() if lane.standing.out is not None)]
-    for name in names:
-        at = ex.query.find_next_due(name)
+    at = ex.query.find_next_due(None)
+    if at is not None:
+        ex.router_bell.ring_at(max(at, ex.now() + 5))
+    for name in _find_unusable(ex):
+        gains, until = seen.get(name, (-1, 0))
+        if gains != ex.gains:
+            ex.router_bell.ring_at(0)
+            continue
+        at = ex.query.find_next_due(name, until)
         if at is not None:
             ex.router_bell.ring_at(max(at, ex.now() + 5))
     for at in ex.releases.values():
         ex.router_bell.ring_at(at)
 
 
-async def _place_waiting(ex: Exchange) -> bool:
-    """One page of due rows of no lane and of each lane that cannot serve. True when there may be more."""
-    names: list[str | None] = [None, *(name for name, lane in ex.lanes.items() if lane.standing.out is not None)]
-    more = False
-    for name in names:
+def _look_at(ex: Exchange, rows: list[Message], now: int) -> None:
+    for message in rows:
+        if message.valid_until <= now:
+            expire(ex, message, now)
+        else:
+            find_place(ex, message, ex.find_rule(message, now), now)
+
+
+async def _place_strays(ex: Exchange) -> None:
+    """Place every due row that waits for no lane."""
+    for priority in (0, 1, 2):
+        while rows := ex.query.read_due(None, priority, ex.now(), PAGE):
+            _look_at(ex, rows, ex.now())
+            failpoint("router.page")
+            await ex.journal.wait_committed()
+
+
+async def _walk(ex: Exchange, read: Callable[[int, Cursor], list[Message]], work: Callable[[list[Message]], None]) -> None:
+    """`work` on every page that `read(priority, after)` gives, strays first between pages."""
+    for priority in (0, 1, 2):
+        after = START
+        while rows := read(priority, after):
+            after = (rows[-1].next_at, rows[-1].valid_until, rows[-1].id)
+            work(rows)
+            failpoint("router.page")
+            await ex.journal.wait_committed()
+            await trio.lowlevel.checkpoint()
+            await _place_strays(ex)
+
+
+async def _empty_lane(ex: Exchange, name: str, seen: dict[str, tuple[int, int]]) -> None:
+    """Look at the due rows of a lane that cannot serve: once each, and all again after any provider became usable."""
+    gains, now = ex.gains, ex.now()
+    since = seen[name][1] if name in seen and seen[name][0] == gains else -1
+
+    def read(priority: int, after: Cursor) -> list[Message]:
+        lane = ex.lanes[name]
+        if lane.standing.out is None or lane.health.is_probing:
+            return []  # back, or about to be: its rows are its own again
+        return ex.query.read_due_after(name, priority, max(after, (since, 1 << 62, "")), now, PAGE)
+
+    await _walk(ex, read, lambda rows: _look_at(ex, rows, now))
+    if ex.lanes[name].standing.out is not None and not ex.lanes[name].health.is_probing:
+        seen[name] = (gains, now)
+
+
+async def _hurry_lanes(ex: Exchange) -> None:
+    """Rows that wait for a time which no longer matters, because their provider is back before it, are due now."""
+    while ex.hurried:
+        name = ex.hurried.pop()
         now = ex.now()
-        for priority in (0, 1, 2):
-            rows = ex.query.read_due(name, priority, now, PAGE)
-            for message in rows:
-                if message.valid_until <= now:
-                    expire(ex, message, now)
-                else:
-                    find_place(ex, message, ex.find_rule(message, now), now)
-            more = more or len(rows) == PAGE
-            if rows:
-                failpoint("router.page")
-                await ex.journal.wait_committed()
-    return more
+
+        def hurry(rows: list[Message], name: str = name, now: int = now) -> None:
+            waiting = [(message.id, name, now) for message in rows if message.progress.provider is None]
+            if waiting:
+                ex.journal.put(Move(waiting, lambda _answer, _value: ex.wake(name, now, now)))
+
+        def read(priority: int, after: Cursor, name: str = name, now: int = now) -> list[Message]:
+            return ex.query.read_due_after(name, priority, max(after, (now, 1 << 62, "")), 1 << 62, PAGE)
+
+        await _walk(ex, read, hurry)
 
 
-async def _release_held(ex: Exchange) -> bool:
+async def _release_held(ex: Exchange) -> None:
     """Let messages go whose cause of being held is over, a page at a time, as long as they find candidates."""
     now = ex.now()
     due = [cause for cause, at in ex.releases.items() if at <= now]
@@ -146,9 +210,10 @@ async def _release_held(ex: Exchange) -> bool:
             after = rows[-1]
             released = [message for message in rows if _release(ex, message)]
             await ex.journal.wait_committed()
-            while released and _is_crowded(ex):  # a pause between pages, not a wait for an event
-                await trio.sleep(0.01)
-    return False
+            with trio.move_on_after(CROWDED):
+                while released and _is_crowded(ex):  # noqa: ASYNC110  # a pause between pages, not a wait for an event
+                    await trio.sleep(0.01)
+            await _place_strays(ex)
 
 
 def _release(ex: Exchange, message: Message) -> bool:

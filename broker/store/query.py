@@ -25,7 +25,10 @@ _A = f"SELECT {ATTEMPT_COLUMNS} FROM attempt "
 _LIVE = "INDEXED BY message_live WHERE status IN ('queued', 'sent', 'held', 'in_doubt', 'scheduled') "
 _WAITS = _LIVE + "AND status = ? AND lane IS ? AND priority = ? "
 _DUE = _M + _WAITS + "AND next_at <= ? ORDER BY next_at LIMIT ?"
-_NEXT = "SELECT min(next_at) FROM message " + _WAITS
+_DUE_AFTER = (
+    _M + _WAITS + "AND (next_at, valid_until, id) > (?, ?, ?) AND next_at <= ? ORDER BY next_at, valid_until, id LIMIT ?"
+)
+_NEXT = "SELECT min(next_at) FROM message " + _WAITS + "AND next_at > ?"
 _OVER = f"SELECT id FROM message {_LIVE} AND status = 'queued' AND valid_until <= ? LIMIT ?"
 _PRIORITIES = (0, 1, 2)
 
@@ -52,12 +55,17 @@ class SqliteQuery:
         """Queued messages of `lane` and `priority` that are due, the longest due first."""
         return [read_message(row) for row in self._conn.execute(_DUE, ("queued", lane, priority, now, limit))]
 
-    def find_next_due(self, lane: str | None) -> int | None:
-        """When the next queued message of `lane` is due, None when there is none."""
-        return self._find_next("queued", lane)
+    def read_due_after(self, lane: str, priority: int, after: tuple[int, int, str], now: int, limit: int) -> list[Message]:
+        """The same behind `after` (next_at, valid_until, id): for walks over rows that may stay where they are."""
+        values = ("queued", lane, priority, *after, now, limit)
+        return [read_message(row) for row in self._conn.execute(_DUE_AFTER, values)]
 
-    def _find_next(self, status: str, lane: str | None) -> int | None:
-        found = [self._conn.execute(_NEXT, (status, lane, priority)).fetchone()[0] for priority in _PRIORITIES]
+    def find_next_due(self, lane: str | None, since: int = -1) -> int | None:
+        """When the next queued message of `lane` is due, of those due later than `since`; None when there is none."""
+        return self._find_next("queued", lane, since)
+
+    def _find_next(self, status: str, lane: str | None, since: int = -1) -> int | None:
+        found = [self._conn.execute(_NEXT, (status, lane, priority, since)).fetchone()[0] for priority in _PRIORITIES]
         return min((at for at in found if at is not None), default=None)
 
     def _read_ready(self, status: str, lane: str | None, now: int, limit: int) -> list[Message]:
