@@ -114,7 +114,6 @@ def test_a_page_is_never_the_providers_word(status: int, said: tuple[str, str | 
 
 def test_nothing_comes_after_the_answer() -> None:
     assert (plugin.TRAITS.receipts, plugin.TRAITS.unit, plugin.TRAITS.doubt) == ((), None, frozenset())
-    assert plugin.TRAITS.countries == {"US"}
     assert not any(hasattr(plugin, name) for name in ("query", "balance", "buckets", "QUERY_CODES"))
 
 
