@@ -10,7 +10,7 @@ from collections.abc import Mapping
 import msgspec
 
 from broker.routing.book import Account, Book, Rule
-from broker.routing.standing import Standing
+from broker.routing.standing import SHOWN, Standing
 from broker.text import sender_form
 from broker.words.message import Message, Progress
 from broker.words.outcome import PASSING
@@ -56,15 +56,18 @@ class Route(msgspec.Struct, frozen=True, gc=False):
 
 
 def find_rule(book: Book, message: Message, now: int, progress: Progress | None = None) -> Rule | None:
-    """The rule that holds: the one the message is under while it exists and was not passed, else the first that matches."""
+    """The rule that holds: the one the message is under while it exists and was not passed, else the next that matches."""
     rule: Rule | None = None
     passed: tuple[str, ...] = ()
+    start = 0
     if progress is not None:
         passed = progress.passed
         if progress.rule is not None and progress.rule not in passed:
             rule = book.by_name.get(progress.rule)
+        # The next rule stands behind those passed: one before them that matches only by now (its `time`) does not take over.
+        start = max((book.by_name[name].index + 1 for name in passed if name in book.by_name), default=0)
     if rule is None:
-        for each in book.rules:
+        for each in book.rules[start:]:
             if each.name not in passed and each.is_match(message, now):
                 rule = each
                 break
@@ -103,9 +106,9 @@ def _weigh(
     refused = _find_bar(account, message)
     if refused is not None:
         return LeftOut(name, refused)
-    if visited and name in visited:
-        class_ = visited[name]
-        return LeftOut(name, f"visited: {class_}", class_ in PASSING)
+    before = visited.get(name) if visited else None
+    if before is not None and before not in PASSING:
+        return LeftOut(name, f"visited: {before}")
     price = account.find_price(message)
     compared = account.compare_price(price)
     if cap is not None and (compared is None or compared > cap):
@@ -114,8 +117,10 @@ def _weigh(
         return LeftOut(name, "suspended: not running", True)
     if standing.out is not None:
         reason, until = standing.out
-        return LeftOut(name, reason, True, until)
+        return LeftOut(name, SHOWN.get(reason, reason), True, until)
     if account.buckets is None:
+        if before is not None:
+            return LeftOut(name, f"visited: {before}", True)
         return Candidate(name, price, account.currency, compared, None, 0, None)
     cost = account.find_cost(message, price)
     bucket, reason_, until = standing.find_credit(account, account.buckets(message, account.find_sender(message)), cost)
@@ -125,6 +130,9 @@ def _weigh(
     floor = rule.settings.min_credit
     if floor is not None and credit is not None and cost and credit * message.segments < floor * cost:
         return LeftOut(name, "credit below the rule's min_credit", True)
+    if before is not None:
+        # Last: where the provider's state of now says more (it is suspended, it is dry), that tells when it may be asked again.
+        return LeftOut(name, f"visited: {before}", True)
     return Candidate(name, price, account.currency, compared, bucket, cost, credit)
 
 
@@ -137,6 +145,8 @@ def _find_bar(account: Account, message: Message) -> str | None:
         return "disabled"
     if message.channel not in account.channels:
         return f"channel {message.channel} is not its"
+    if account.countries and message.country not in account.countries:
+        return f"channel {message.channel} here reaches only {', '.join(sorted(account.countries))}"
     if message.encoding not in account.encodings:
         return f"encoding {message.encoding} is not its"
     if account.max_segments is not None and message.segments > account.max_segments:
@@ -152,8 +162,8 @@ def _sort(candidates: list[Candidate], rule: Rule, message: Message) -> None:
     if rule.order == "cheapest":
         candidates.sort(key=lambda c: (c.compared is None, c.compared or 0))
     elif rule.order == "most_credit":
-        # In segments of this message, so that buckets of unlike units compare; unknown ranks last.
-        candidates.sort(key=lambda c: (c.credit is None, -(c.credit or 0) * message.segments // (c.cost or 1)))
+        # In segments of this message, so that buckets of unlike units compare; unknown ranks last, and without a price so is money.
+        candidates.sort(key=lambda c: (c.credit is None or not c.cost, -(c.credit or 0) * message.segments // (c.cost or 1)))
     elif rule.order == "weighted":
         candidates.sort(key=lambda c: _draw(message.id, c.provider, rule.weights.get(c.provider, 1)))
 

@@ -13,6 +13,9 @@ HELD_BY: dict[str, str] = {
 }
 """Left-out reason -> the `held` cause of a message whose every candidate is left out for such a reason."""
 
+SHOWN: dict[str, str] = {"draining": "paused: draining"}
+"""A standing's reason -> the reason as a Route says it, where the first is no word of CONTRACT §10."""
+
 
 class Standing:
     """One account's standing. `out` is a reason that holds for every message, with the time when it may end (None: unknown).
