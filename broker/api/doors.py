@@ -19,7 +19,8 @@ BACKLOG = 1024
 LONGEST_PATH = 107  # sockaddr_un holds 108 bytes with the NUL: unix(7)
 
 _ADDRESS = re.compile(r"(\[[0-9A-Fa-f:.%]+\]|[^\[\]:\s]+):([0-9]{1,5})")
-_made: dict[str, tuple[int, int]] = {}  # path → (device, inode) of the socket files that this process made
+Identity = tuple[int, int, int, int]
+_made: dict[str, Identity] = {}  # the socket files that this process made, by path
 
 
 class DoorError(Exception):
@@ -124,9 +125,10 @@ def _bind(sock: socket.socket, path: str) -> None:
         os.umask(before)
 
 
-def _identify(path: str) -> tuple[int, int]:
+def _identify(path: str) -> Identity:
     found = os.lstat(path)
-    return found.st_dev, found.st_ino
+    # The inode alone is no name: a file made after this one was removed may get the same.
+    return stat.S_IFMT(found.st_mode), found.st_dev, found.st_ino, found.st_mtime_ns
 
 
 def _advise_path(path: str, group: str | None, error: OSError) -> str:

@@ -81,6 +81,7 @@ class FeedDoor:
         over = trio.Event()
         async with trio.open_nursery() as nursery:
             sessions = await nursery.start(self._hold_sessions, over)
+            nursery.start_soon(self._pages.run_bell, lambda: len(self._sessions))
             try:
                 async with trio.open_nursery() as accepting:
                     serve = partial(trio.serve_listeners, self._take, list(listeners), handler_nursery=sessions)
@@ -98,6 +99,7 @@ class FeedDoor:
             task_status.started(sessions)
             await over.wait()
             self._is_stopping = True
+            self._pages.ring_now()
             for stream in self._strangers:
                 stream.socket.close()
             for patience, part in ((FLUSH, Session.stop), (GOODBYE_WAIT, Session.say_goodbye), (0.0, Session.cut)):
@@ -160,9 +162,7 @@ class FeedDoor:
             raise BadHead(503, f"the feed has {self._most} subscribers, and takes no more now: try again later", "Retry-After: 5")
 
     async def _serve(self, stream: trio.SocketStream, head: Head) -> None:
-        is_proxied = any(
-            head.find_all(name) for name in _PROXIED
-        )  # then somebody elsewhere speaks through a program of this machine
+        is_proxied = any(head.find_all(name) for name in _PROXIED)  # then somebody elsewhere speaks through a program of this machine
         is_local = is_loopback(stream) and not is_proxied
         session = Session(stream, head, self._pages, self._node, self._settings, is_local=is_local)
         session.since = self._now()

@@ -20,6 +20,8 @@ PAGE = 500
 KEPT_ROWS = 8 * PAGE
 KEPT_PAGES = 64
 KEPT_FORMS = 16 * PAGE
+PACE = 0.0004  # seconds between two bells for each subscriber: several times what a page for one costs
+SHORTEST_PACE, LONGEST_PACE = 0.002, 0.25
 
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder().decode
@@ -175,11 +177,36 @@ class Pages:
 
     def __init__(self, ring: Recent, events: Events) -> None:
         self.ring = ring
+        self.rung = ring.last
         self._events = events
         self._forms = Forms()
         self._kept: dict[int, Page] = {}
         self._rows = 0
         self._turn = trio.Lock()
+        self._lot = trio.lowlevel.ParkingLot()
+
+    async def run_bell(self, subscribers: Callable[[], int]) -> None:
+        """Tell everybody at the same time that there is more, and the more of them, the more seldom: until cancelled.
+
+        All then read the same pages, and a hundred readers of single events cannot take the loop from the rest of the broker. The
+        first event after a silence is told at once.
+        """
+        while True:
+            await self.ring.wait_beyond(self.rung)
+            self.ring_now()
+            pause = min(subscribers() * PACE, LONGEST_PACE)
+            if pause >= SHORTEST_PACE:
+                await trio.sleep(pause)
+
+    def ring_now(self) -> None:
+        """Let everybody read all that is committed."""
+        self.rung = self.ring.last
+        self._lot.unpark_all()
+
+    async def wait_beyond(self, cursor: int) -> None:
+        """Return when an event after `cursor` may be read."""
+        while self.rung <= cursor:
+            await self._lot.park()
 
     def find_first(self) -> int:
         """The oldest retained event's seq; the next one's when there is none."""
@@ -188,7 +215,7 @@ class Pages:
 
     async def read_after(self, cursor: int) -> Page | None:
         """Up to PAGE events after `cursor`; None when there is none yet."""
-        last = self.ring.last
+        last = self.rung
         if cursor >= last:
             return None
         page = self._find(cursor)
@@ -196,7 +223,7 @@ class Pages:
             return page
         entries = self.ring.read_after(cursor, PAGE)
         if entries is not None:
-            rows = [(entry.seq, entry.body) for entry in entries]
+            rows = [(entry.seq, entry.body) for entry in entries if entry.seq <= last]
             return self._keep(cursor, Page(rows, rows[-1][0], last, self._forms)) if rows else None
         async with self._turn:  # one page of the table in a turn of the loop, however many are behind
             page = self._find(cursor) or self._read_table(cursor)
@@ -205,10 +232,10 @@ class Pages:
 
     def _find(self, cursor: int) -> Page | None:
         page = self._kept.get(cursor)
-        return page if page is not None and (page.is_full or page.upto == self.ring.last) else None
+        return page if page is not None and (page.is_full or page.upto == self.rung) else None
 
     def _read_table(self, cursor: int) -> Page:
-        last = self.ring.last
+        last = self.rung
         rows = self._events.read_events(cursor, PAGE)
         if rows and rows[-1][0] > last:
             # Committed, but its bell has not rung yet: nobody may see an event above the hello of the next to come.
@@ -247,8 +274,8 @@ class Subscription:
 
     @property
     def has_all(self) -> bool:
-        """True where every committed event has been had."""
-        return self.cursor >= self._pages.ring.last
+        """True where everything that may be read has been had."""
+        return self.cursor >= self._pages.rung
 
     async def read(self) -> Page | None:
         """The next page, None when there is nothing to read yet. The cursor stays until `pass_by`."""
@@ -260,4 +287,4 @@ class Subscription:
 
     async def wait(self) -> None:
         """Return when there is more to read."""
-        await self._pages.ring.wait_beyond(self.cursor)
+        await self._pages.wait_beyond(self.cursor)

@@ -16,6 +16,7 @@ import trio
 PATIENCE = 30.0  # seconds in which a frame is to be taken (CONTRACT §6)
 GRACE = 5.0  # a frame that is taken within this of being late leaves the connection able to say why it ends
 CLOSE_PATIENCE = 5.0
+TRY_AGAIN = 5.0  # the kernel calls a socket writable late, when most of what it holds has gone: so room is looked for as well
 LINGER = 1.0
 SEND_BUFFER = 128 * 1024  # what the kernel may hold for one subscriber, so that a thousand stuck ones cost little
 _CLOSE = 0x88  # FIN and the opcode of a close frame: RFC 6455 §5.2
@@ -76,43 +77,53 @@ class Wire(trio.abc.Stream):
 
     async def send_frames(self, data: bytes, ends: Sequence[int]) -> None:
         """Whole data frames, `ends` being the end of each. Raises ClosedResourceError once a close frame has been given."""
-        async with self._turn:
+        await self._take_turn()
+        try:
             if self.is_closing:
                 raise trio.ClosedResourceError("the connection is closing")
             await self._write(data, ends)
+        finally:
+            self._turn.release()
+
+    async def _take_turn(self) -> None:
+        try:
+            self._turn.acquire_nowait()  # nearly always: half the price of waiting for it
+        except trio.WouldBlock:
+            await self._turn.acquire()
 
     async def _write(self, data: bytes | bytearray | memoryview, ends: Sequence[int], patience: float = PATIENCE) -> None:
+        view, done, until, end = memoryview(data), 0, len(data), ends[0]
+        begun = now = trio.current_time()  # `begun`: when the frame now at the front had its turn
+        due = now + patience + GRACE
+        while done < until:
+            if now >= due:
+                self.cut()
+            sent = await self._send(view[done:until], min(due, now + TRY_AGAIN))
+            done, now = done + sent, trio.current_time()
+            if sent and now - begun >= 1:
+                self.seen_at = now  # it had to wait for room, and got some
+            if now - begun >= patience and sent:
+                # Late: this frame is ended, so that a close can follow it, and no other is begun.
+                end = until = ends[bisect_left(ends, done)]
+                begun, due = math.inf, now + GRACE
+                self.on_late()
+            elif end <= done < until:
+                end, begun = ends[bisect_right(ends, done)], now
+                due = now + patience + GRACE
+
+    async def _send(self, view: memoryview, until: float) -> int:
+        """Send what there is room for; nothing where there is none `until` then."""
         if self._is_cut:
             raise trio.BrokenResourceError("the connection was cut")
-        with trio.CancelScope(shield=True, deadline=trio.current_time() + patience + GRACE) as scope:
-            self._writing = scope
+        sent = 0
+        with trio.CancelScope(shield=True, deadline=until) as self._writing:
             try:
-                await self._push(memoryview(data), ends, scope)
+                sent = await self._stream.socket.send(view)
             except OSError as error:
                 raise trio.BrokenResourceError("the connection is broken") from error
             finally:
                 self._writing = None
-        if scope.cancelled_caught:
-            self.cut()
-            raise trio.BrokenResourceError("a frame was not taken in time")
-
-    async def _push(self, view: memoryview, ends: Sequence[int], scope: trio.CancelScope) -> None:
-        send, until, done = self._stream.socket.send, len(view), 0
-        begun = trio.current_time()  # when the frame now at the front had its turn
-        end = ends[0]
-        while done < until:
-            done += await send(view[done:until])
-            now = trio.current_time()
-            if now - begun >= PATIENCE:
-                # Late: this frame is ended, so that a close can follow it, and no other is begun.
-                until = ends[bisect_left(ends, done)]
-                begun, scope.deadline = math.inf, now + GRACE
-                self.on_late()
-            elif done >= end and done < until:
-                end, begun = ends[bisect_right(ends, done)], now
-                scope.deadline = now + PATIENCE + GRACE
-            if now - begun >= 1:
-                self.seen_at = now  # it had to wait for room, and got some
+        return sent
 
     async def linger(self) -> None:
         """Let the last words be read: closing a socket with unread bytes resets the connection, and they might be lost."""

@@ -52,9 +52,7 @@ class Rig:
 
     def tell(self, n: int = 1, status: str = "sent", *, provider: str | None = "mitake", tags: tuple[str, ...] = (),
              client: str = "unix:shop", id_: str | None = None, to: str = NUMBER) -> Entry:  # fmt: skip
-        message = Message(
-            id_ or f"m{n}", client, to, "TW", None, "gsm7", 1, accepted_at=NOW, valid_until=NOW, tags=tags, attempts=1
-        )
+        message = Message(id_ or f"m{n}", client, to, "TW", None, "gsm7", 1, accepted_at=NOW, valid_until=NOW, tags=tags, attempts=1)
         attempt = None if provider is None else Attempt(message.id, 1, provider, "t", NOW, price=900_000, currency="TWD")
         return self.teller.tell(message, status, NOW, attempt, class_="accepted", code="1", ref=f"r{n}")
 
@@ -166,6 +164,7 @@ class Tap(trio.abc.Stream):
         await self.gate.wait()
         data = bytes(await self.stream.receive_some(max_bytes))
         self.taken += data
+        await self.gate.wait()  # it may have been shut while this was awaited
         return data
 
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:

@@ -78,9 +78,7 @@ async def test_scopes(tmp_path: Path, token: str | None, numbers: bool, text: bo
 
 
 @pytest.mark.parametrize("query", ["from=0", "from=0&batch=1", "from=0&type=inbound.*&type=lookup.*&type=node.*"])
-async def test_no_number_and_no_text_leaves_for_who_may_not_see_them(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture, query: str
-) -> None:
+async def test_no_number_and_no_text_leaves_for_who_may_not_see_them(tmp_path: Path, caplog: pytest.LogCaptureFixture, query: str) -> None:
     """Every byte that goes out is looked at, whoever has read the same pages before, and every line of the log."""
     caplog.set_level(logging.DEBUG)
     async with open_rig(tmp_path, settings=make_tokens(), before=3, ring=2) as rig:
@@ -133,9 +131,7 @@ CREDENTIALS: list[tuple[str, list[tuple[str, str]], list[str], tuple[int, str] |
 
 
 @pytest.mark.parametrize(("headers", "subprotocols", "end"), [c[1:] for c in CREDENTIALS], ids=[c[0] for c in CREDENTIALS])
-async def test_credentials(
-    tmp_path: Path, headers: list[tuple[str, str]], subprotocols: list[str], end: tuple[int, str] | None
-) -> None:
+async def test_credentials(tmp_path: Path, headers: list[tuple[str, str]], subprotocols: list[str], end: tuple[int, str] | None) -> None:
     async with (
         open_rig(tmp_path, settings=make_tokens(require_token=True), before=1) as rig,
         rig.connect("from=0", headers=headers, subprotocols=subprotocols) as ws,
@@ -210,9 +206,7 @@ async def test_its_own_pages_may_connect(tmp_path: Path, origin: str) -> None:
         assert (await read(ws))["type"] == "hello"
 
 
-@pytest.mark.parametrize(
-    "origin", ["http://evil.example", "http://127.0.0.1", "http://localhost:{port}", "null", "", "file://", "x"]
-)
+@pytest.mark.parametrize("origin", ["http://evil.example", "http://127.0.0.1", "http://localhost:{port}", "null", "", "file://", "x"])
 async def test_foreign_pages_may_not(tmp_path: Path, origin: str) -> None:
     async with open_rig(tmp_path) as rig:
         with pytest.RaisesGroup(pytest.RaisesExc(ConnectionRejected, match="403"), flatten_subgroups=True):
