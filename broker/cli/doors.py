@@ -5,10 +5,8 @@ may have been taken.
 """
 
 import errno
-import grp
 import json
 import os
-import pwd
 import socket
 import struct
 from argparse import Namespace
@@ -140,6 +138,8 @@ def _explain_permission(path: str) -> str:
 
 
 def _name_user(uid: int) -> str:
+    import pwd
+
     try:
         return pwd.getpwuid(uid).pw_name
     except KeyError:
@@ -147,6 +147,8 @@ def _name_user(uid: int) -> str:
 
 
 def _name_group(gid: int) -> str:
+    import grp
+
     try:
         return grp.getgrgid(gid).gr_name
     except KeyError:

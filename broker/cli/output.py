@@ -72,10 +72,7 @@ def _align(heads: list[Column], cells: list[list[str]]) -> None:
     lines = [[head.title for head in heads], *cells]
     widths = [max(len(line[n]) for line in lines) for n in range(len(heads))]
     for line in lines:
-        parts = [
-            cell.rjust(width) if head.is_number else cell.ljust(width)
-            for cell, width, head in zip(line, widths, heads, strict=True)
-        ]
+        parts = [cell.rjust(width) if head.is_number else cell.ljust(width) for cell, width, head in zip(line, widths, heads, strict=True)]
         say("  ".join(parts).rstrip())
 
 
@@ -95,7 +92,7 @@ def _draw(heads: list[Column], cells: list[list[str]]) -> None:
 
 def style_of(cell: str) -> str:
     """The colour of a cell that begins with a state's word."""
-    return _STYLES.get(cell.partition(" ")[0], "")
+    return _STYLES.get(cell.partition(" ")[0].rstrip(",:"), "")
 
 
 def show_status(status: str) -> str:

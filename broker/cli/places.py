@@ -1,17 +1,18 @@
 """Where the daemon's sockets and feed may be: the names in broker.toml, and the folders they are looked for in.
 
-Reads the file cheaply, only for these few names: whether the rest of it is right is for `check` to say. The truth of the order is
-CONTRACT §2 (the file) and §3 (the sockets); broker.config has the same for the daemon, and costs too much for a verb.
+Reads the file cheaply (without pathlib, and with tomllib only where a socket is named), only for these few names: whether the rest
+of it is right is for `check` to say. The truth of the order is CONTRACT §2 (the file) and §3 (the sockets); broker.config has the
+same for the daemon, and costs too much for a verb.
 """
 
 import os
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from broker.cli.trouble import BAD_CONFIG, Trouble
 
-SYSTEM_FILE = Path("/etc/broker/broker.toml")
+SYSTEM_FILE = "/etc/broker/broker.toml"
+OWN_FILE = "broker.toml"
 SYSTEM_FOLDER = "/run/broker"
 DEFAULTS = {"submit": "submit.sock", "control": "control.sock"}
 
@@ -19,7 +20,7 @@ DEFAULTS = {"submit": "submit.sock", "control": "control.sock"}
 class Places(NamedTuple):
     """What is known of the daemon's whereabouts. `note`: why the file could not be used, empty where it could or there is none."""
 
-    file: Path | None
+    file: str | None
     tree: dict[str, Any]
     note: str = ""
 
@@ -31,7 +32,7 @@ class Places(NamedTuple):
 
     def resolve(self, name: str, environ: Mapping[str, str] = os.environ) -> list[str]:
         """A path with a slash starts at the file; a bare name is looked for in the runtime folders."""
-        home = str(self.file.absolute().parent) if self.file is not None else os.getcwd()
+        home = os.path.dirname(os.path.abspath(self.file)) if self.file is not None else os.getcwd()
         if "/" in name:
             return [os.path.normpath(os.path.join(home, name))]
         runtime = environ.get("RUNTIME_DIRECTORY", "").split(":")[0]
@@ -41,22 +42,13 @@ class Places(NamedTuple):
     @property
     def option(self) -> str:
         """The option that a hint needs for the same file: ` --config FILE`, empty where it would be found anyway."""
-        return f" --config {self.file}" if self.file is not None and self.file not in (Path("broker.toml"), SYSTEM_FILE) else ""
+        return "" if self.file in (None, OWN_FILE, SYSTEM_FILE) else f" --config {self.file}"
 
 
-def find_file(argument: str | None, environ: Mapping[str, str] = os.environ) -> Path | None:
+def find_file(argument: str | None, environ: Mapping[str, str] = os.environ) -> str | None:
     """The file to go by (CONTRACT §2), None where none is named and none is found."""
     named = argument or environ.get("BROKER_CONFIG", "")
-    if named:
-        return Path(named)
-    return next((place for place in (Path("broker.toml"), SYSTEM_FILE) if _is_file(place)), None)
-
-
-def _is_file(place: Path) -> bool:
-    try:
-        return place.is_file()
-    except OSError:  # its folder is not for us
-        return False
+    return named or next(filter(os.path.isfile, (OWN_FILE, SYSTEM_FILE)), None)
 
 
 def find_places(argument: str | None, environ: Mapping[str, str] = os.environ, *, is_whole: bool = False) -> Places:
@@ -69,7 +61,8 @@ def find_places(argument: str | None, environ: Mapping[str, str] = os.environ, *
     if file is None:
         return Places(None, {})
     try:
-        raw = file.read_bytes()
+        with open(file, "rb") as source:
+            raw = source.read()
     except OSError as error:
         if argument or environ.get("BROKER_CONFIG"):
             message = f"{file} cannot be read: {error.strerror}; name another with --config FILE"

@@ -171,7 +171,13 @@ def explain(args: Namespace) -> int:
     say("  ".join(facts))
     candidates = answer.get("candidates") or []
     rows: list[tuple[object, ...]] = [
-        (n, each.get("provider"), show_price(each.get("price"), each.get("currency")), each.get("credit"), "would be asked")
+        (
+            n,
+            each.get("provider"),
+            show_price(each.get("price"), each.get("currency")),
+            each.get("credit"),
+            "asked first" if n == 1 else "asked next",
+        )
         for n, each in enumerate(candidates, 1)
     ]
     rows += [("", each.get("provider"), "", "", each.get("reason")) for each in answer.get("left_out") or []]

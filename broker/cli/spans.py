@@ -2,13 +2,13 @@
 
 from argparse import ArgumentTypeError
 
-from broker.words.clock import SECOND, read_span
-
 LONGEST_S = 366 * 24 * 3600
 
 
 def read_seconds(text: str) -> float:
     """Seconds of "90s", "5m" or "90". Raises ArgumentTypeError, whose text argparse shows."""
+    from broker.words.clock import SECOND, read_span
+
     try:
         seconds = read_span(text if text[-1:].isalpha() else f"{text}s") / SECOND
     except ValueError:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
 from broker.cli.command import Command
+from broker.cli.loop import find_cause, run_loop
 from broker.cli.output import NONE, print_json, say, show, show_price, show_status
 from broker.cli.places import Places, find_places
 from broker.cli.times import show_moment
@@ -42,24 +43,21 @@ class Gone(Exception):
 
 
 class Feed:
-    """Where the feed is and what is wanted of it. `after`: the last event seen."""
+    """Where the feed is and what is wanted of it. `after`: the last event seen; `is_open` now, or `was_there` before."""
 
-    def __init__(
-        self, listen: str, unix_paths: list[str], token: str | None, wanted: list[tuple[str, str]], after: int | None
-    ) -> None:
+    def __init__(self, listen: str, unix_paths: list[str], token: str | None, wanted: list[tuple[str, str]], after: int | None) -> None:
         self.listen = listen
         self.unix_paths = unix_paths
         self.token = token
         self._wanted = wanted
         self.after = after
-        self.was_there = False
+        self.was_there = self.is_open = False
 
     @property
     def resource(self) -> str:
         """The request's path with its parameters."""
         cursor = [] if self.after is None else [("from", str(self.after))]
-        query = urlencode([*cursor, *self._wanted])
-        return f"/v1/events?{query}" if query else "/v1/events"
+        return f"/v1/events?{urlencode([*cursor, *self._wanted, ('batch', '1')])}"
 
 
 def _read_seq(text: str) -> int:
@@ -79,8 +77,6 @@ def _add(parser: ArgumentParser) -> None:
 def tail(args: Namespace) -> int:
     """Follow the feed until interrupted."""
     feed = find_feed(args)
-    from broker.cli.loop import run_loop
-
     try:
         run_loop(follow, feed, print_event if not args.json else print_frame)
     except KeyboardInterrupt:
@@ -116,19 +112,42 @@ async def follow(feed: Feed, tell: Callable[[dict[str, Any]], None]) -> None:
     import trio
 
     away_since: float | None = None
-    async with trio.open_nursery() as nursery:
-        while True:
-            try:
-                stream = await _open_stream(feed)
-                try:
-                    frames = await _shake_hands(feed, stream, nursery)
-                    away_since, feed.was_there = None, True
-                    await _read(feed, frames, tell)
-                finally:
-                    await trio.aclose_forcefully(stream)
-            except Gone as gone:
-                away_since = _judge_absence(feed, gone, away_since, trio.current_time())
-            await trio.sleep(RETRY_S)
+    while True:
+        feed.is_open = False
+        try:
+            await _visit(feed, tell)
+        except Gone as gone:
+            if feed.is_open:
+                away_since = None
+            away_since = _judge_absence(feed, gone, away_since, trio.current_time())
+        await trio.sleep(RETRY_S)
+
+
+async def _visit(feed: Feed, tell: Callable[[dict[str, Any]], None]) -> None:
+    """One connection, from its beginning to its end. Raises Gone or Trouble."""
+    import trio
+
+    stream = await _open_stream(feed)
+    try:
+        async with trio.open_nursery() as nursery:
+            frames = await _shake_hands(feed, stream, nursery)
+            feed.is_open = feed.was_there = True
+            await _read(feed, frames, tell)
+    except BaseExceptionGroup as group:
+        raise _judge_fault(find_cause(group), is_open=feed.is_open) from None
+    finally:
+        await trio.aclose_forcefully(stream)
+
+
+def _judge_fault(error: BaseException, *, is_open: bool) -> BaseException:
+    """What the websocket's reader or our own reading ended with, as Gone or Trouble where it is the feed's."""
+    from trio_websocket import ConnectionRejected
+
+    if isinstance(error, ConnectionRejected):
+        return _judge_rejection(error.status_code, error.body)
+    if is_open or isinstance(error, Gone | Trouble) or not isinstance(error, Exception):
+        return error
+    return Gone("what answers there is no websocket")  # the handshake's many ways to fail
 
 
 def _judge_absence(feed: Feed, gone: Gone, away_since: float | None, at: float) -> float:
@@ -157,13 +176,14 @@ async def _read(feed: Feed, frames: "WebSocketConnection", tell: Callable[[dict[
         except ConnectionClosed as closed:
             raise _judge_end(closed) from None
         frame = json.loads(raw)
-        if frame.get("type") == "hello":
-            if feed.after is None:
-                feed.after = frame.get("seq")  # what comes next is what a second connection has to begin after
-            continue
-        if isinstance(frame.get("seq"), int):
-            feed.after = frame["seq"]
-        tell(frame)
+        for event in frame if isinstance(frame, list) else [frame]:
+            if event.get("type") == "hello":
+                if feed.after is None:
+                    feed.after = event.get("seq")  # what comes next is what a second connection has to begin after
+                continue
+            tell(event)
+            if isinstance(event.get("seq"), int):
+                feed.after = event["seq"]
 
 
 def _judge_end(closed: "ConnectionClosed") -> Exception:
@@ -173,37 +193,29 @@ def _judge_end(closed: "ConnectionClosed") -> Exception:
     if code == 4400:
         return Trouble(f"the feed does not take these filters or this --from{said}", FAILED, "bad_request")
     if code == 4401:
-        return _refuse_token()
+        return Trouble(f"the feed wants a good token in $BROKER_TOKEN{said}", FAILED, "forbidden")
     return Gone("we read too slowly" if code == 4408 else f"closed with {code}{said}")
 
 
-def _refuse_token() -> Trouble:
-    return Trouble("the feed wants a good token: put one of [tokens] into $BROKER_TOKEN", FAILED, "forbidden")
-
-
 async def _shake_hands(feed: Feed, stream: "trio.SocketStream", nursery: "trio.Nursery") -> "WebSocketConnection":
-    """A websocket over the stream. Raises Gone where nobody answers, Trouble where we are refused."""
+    """A websocket over the stream. A refusal is raised by its reader, in the nursery. Raises Gone where no answer comes."""
     import trio
-    from trio_websocket import ConnectionRejected, HandshakeError, wrap_client_stream
+    from trio_websocket import wrap_client_stream
 
     headers = [(b"Authorization", f"Bearer {feed.token}".encode())] if feed.token else []
-    host = "localhost" if feed.unix_paths else feed.listen
+    host = "localhost" if feed.unix_paths else ":".join(find_address(feed.listen))
     with trio.move_on_after(CONNECT_S):
-        try:
-            return await wrap_client_stream(
-                nursery, stream, host, feed.resource, extra_headers=headers, message_queue_size=64, max_message_size=MOST_BYTES
-            )
-        except ConnectionRejected as rejected:
-            raise _judge_rejection(rejected.status_code) from None
-        except (HandshakeError, OSError):
-            raise Gone("what answers there is no websocket") from None
+        return await wrap_client_stream(
+            nursery, stream, host, feed.resource, extra_headers=headers, message_queue_size=64, max_message_size=MOST_BYTES
+        )
     raise Gone(f"no answer within {CONNECT_S} s")
 
 
-def _judge_rejection(status: int) -> Exception:
-    if status in (401, 403):
-        return _refuse_token()
-    return Trouble(f"the feed refused the connection with HTTP status {status}", FAILED, "refused")
+def _judge_rejection(status: int, body: bytes | None) -> Exception:
+    said = f": {show(body.decode(errors='replace').strip())}" if body else ""
+    if status == 503:
+        return Gone(f"no room{said}")
+    return Trouble(f"the feed refused the connection with HTTP status {status}{said}", FAILED, "refused")
 
 
 async def _open_stream(feed: Feed) -> "trio.SocketStream":
@@ -217,12 +229,18 @@ async def _open_stream(feed: Feed) -> "trio.SocketStream":
             why = f"{path}: {error.strerror}"
     if feed.unix_paths:
         raise Gone(why)
-    host, _, port = feed.listen.rpartition(":")
-    host = {"0.0.0.0": "127.0.0.1", "": "127.0.0.1", "[::]": "::1"}.get(host, host.strip("[]"))  # noqa: S104 - where it listens, not we
+    host, port = find_address(feed.listen)
     try:
-        return await trio.open_tcp_stream(host, int(port))
+        return await trio.open_tcp_stream(host.strip("[]"), int(port))
     except OSError as error:
         raise Gone(error.strerror or "nobody listens there") from None
+
+
+def find_address(listen: str) -> tuple[str, str]:
+    """Host and port to connect to: a daemon that listens everywhere is asked on this machine."""
+    host, _, port = listen.rpartition(":")
+    everywhere = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}  # noqa: S104 - where the daemon listens; we connect
+    return everywhere.get(host, host), port
 
 
 def print_frame(frame: dict[str, Any]) -> None:

@@ -22,7 +22,7 @@ def desk(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) ->
     monkeypatch.chdir(home)
     for name in ("BROKER_CONFIG", "BROKER_TOKEN", "RUNTIME_DIRECTORY", "STATE_DIRECTORY"):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr(places, "SYSTEM_FILE", home / "etc" / "broker.toml")
+    monkeypatch.setattr(places, "SYSTEM_FILE", str(home / "etc" / "broker.toml"))
     monkeypatch.setattr(places, "SYSTEM_FOLDER", str(home / "run"))
     yield Desk(home, capsys)
     shutil.rmtree(home)

@@ -189,16 +189,14 @@ def test_a_reader_that_has_gone_is_no_traceback(desk: Desk) -> None:
 
 def test_a_full_disk_is_told(desk: Desk) -> None:
     with open("/dev/full", "w") as full:
-        done = subprocess.run(
-            [sys.executable, "-m", "broker", "--help"], stdout=full, stderr=subprocess.PIPE, text=True, check=False
-        )
+        done = subprocess.run([sys.executable, "-m", "broker", "--help"], stdout=full, stderr=subprocess.PIPE, text=True, check=False)
     assert done.returncode == 1
     assert done.stderr.startswith("broker: ")
     assert done.stderr.endswith("No space left on device\n")
     assert done.stderr.count("\n") == 1
 
 
-HEAVY = ("trio", "httpx", "phonenumbers", "sqlite3", "sqlite_utils", "rich", "msgspec", "tomllib", "asyncio", "broker.config")
+HEAVY = ("trio", "httpx", "phonenumbers", "sqlite3", "sqlite_utils", "rich", "msgspec", "tomllib", "asyncio", "pathlib", "broker.config")
 
 
 def test_send_loads_nothing_heavy(desk: Desk) -> None:

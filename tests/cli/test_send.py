@@ -171,7 +171,7 @@ def test_explain(desk: Desk) -> None:
     assert ran.out == (
         "rule otp  TW  1 segment ucs2\n"
         "order  provider     price  credit  why\n"
-        "    1  mitake    0.90 TWD   39000  would be asked\n"
+        "    1  mitake    0.90 TWD   39000  asked first\n"
         "       smscru                      credit: 12 segments are left, min_credit is 100\n"
     ).replace("       smscru                      credit", "    -  smscru           -       -  credit")
 

@@ -1,0 +1,198 @@
+"""`check`, `plugins`, `run` and `demo`: what they make of a file, and what they hand to the rooms that do the work."""
+
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from broker.cli import settings as settings_verbs
+from broker.config import ConfigError, Problem
+from tests.cli.office import Desk
+
+GOOD = """
+[feed]
+listen = "127.0.0.1:8781"
+
+[providers.loop]
+plugin = "loopback"
+
+[providers.spare]
+plugin = "loopback"
+enabled = false
+
+[[rules]]
+name = "all"
+use = ["loop", "spare"]
+"""
+
+WARNED = GOOD + '[[rules]]\nname = "late"\nmatch = { country = "TW" }\nuse = ["loop"]\n'
+
+BAD = """
+[providers.loop]
+plugin = "loopback"
+rate = "fast"
+
+[[rules]]
+name = "all"
+use = ["lop"]
+"""
+
+
+def test_a_good_file(desk: Desk) -> None:
+    desk.write(GOOD)
+    ran = desk.run("check")
+    assert (ran.code, ran.err) == (0, "")
+    assert ran.out == "ok: broker.toml: 2 providers (1 enabled), 1 rule, feed on 127.0.0.1:8781; no warnings\n"
+
+
+def test_warnings_are_no_errors(desk: Desk) -> None:
+    desk.write(WARNED)
+    ran = desk.run("check")
+    assert (ran.code, ran.err) == (0, "")
+    *warnings, last = ran.out.splitlines()
+    assert last.endswith("; 1 warning")
+    assert warnings[0].startswith("broker.toml:17: rules[1].match: warning: this rule can never match")
+
+
+def test_every_error_with_its_place(desk: Desk) -> None:
+    desk.write(BAD)
+    ran = desk.run("check")
+    assert (ran.code, ran.err) == (78, "")
+    rate, use, last = ran.out.splitlines()
+    assert rate.startswith("broker.toml:4: providers.loop.rate: ")
+    assert use.startswith("broker.toml:8: rules[0].use")
+    assert last == "2 errors: `broker run` would refuse this"
+
+
+def test_a_file_elsewhere_is_named_as_it_is_reached(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = desk.write(BAD)
+    (desk.home / "a" / "b").mkdir(parents=True)
+    monkeypatch.chdir(desk.home / "a" / "b")
+    assert desk.run("check", "--config", str(file)).out.startswith("../../broker.toml:4: ")
+    monkeypatch.chdir("/usr/lib")
+    assert desk.run("check", "--config", str(file)).out.startswith(f"{file}:4: ")
+
+
+@pytest.mark.parametrize("words", [("check",), ("run",)])
+def test_no_file(desk: Desk, words: tuple[str, ...]) -> None:
+    ran = desk.run(*words)
+    assert ran.code == 78
+    assert "give one with --config FILE" in ran.out + ran.err
+
+
+def test_a_syntax_error_names_its_line(desk: Desk) -> None:
+    desk.write("[broker]\nname = \n")
+    ran = desk.run("check")
+    assert ran.code == 78
+    assert ran.out.startswith("broker.toml:2: ")
+
+
+def test_json(desk: Desk) -> None:
+    desk.write(WARNED)
+    document = desk.run("check", "--json").json
+    assert document["ok"] is True
+    assert (document["providers"], document["enabled"], document["rules"]) == (2, 1, 2)
+    (warning,) = document["problems"]
+    assert (warning["severity"], warning["line"], warning["key"]) == ("warning", 17, "rules[1].match")
+    desk.write(BAD)
+    ran = desk.run("check", "--json")
+    assert (ran.code, ran.json["ok"]) == (78, False)
+    assert [(problem["line"], problem["severity"]) for problem in ran.json["error"]["problems"]] == [(4, "error"), (8, "error")]
+
+
+SECRET = '[providers.m]\nplugin = "mitake"\nusername = "u"\npassword = "hush-hush"\n'
+
+
+def test_effective_is_toml_without_secrets(desk: Desk) -> None:
+    desk.write(SECRET)
+    ran = desk.run("check", "--effective")
+    assert ran.code == 0
+    assert "hush" not in ran.out
+    tree = tomllib.loads(ran.out)
+    assert tree["providers"]["m"]["password"] == "***"
+    assert tree["providers"]["m"]["timeout"] == "30s"
+    assert desk.run("check", "--effective", "--json").json == tree
+
+
+def test_twins_need_no_secret(desk: Desk) -> None:
+    desk.write(SECRET.replace('"hush-hush"', '{ env = "NOT_THERE" }'))
+    assert desk.run("check").code == 78
+    assert desk.run("check", "--twins").code == 0
+
+
+def test_shorten() -> None:
+    assert settings_verbs.shorten("") == ""
+
+
+# ---- plugins
+
+
+def test_plugins(desk: Desk) -> None:
+    ran = desk.run("plugins")
+    assert (ran.code, ran.err) == (0, "")
+    names = [line.split()[0] for line in ran.out.splitlines()]
+    assert names == ["plugin", "isms", "loopback", "mitake", "subito", "tatango"]
+    document = desk.run("plugins", "--json").json
+    mitake = next(plugin for plugin in document["plugins"] if plugin["name"] == "mitake")
+    assert mitake["traits"]["unit"] == "points"
+    assert mitake["traits"]["channels"] == ["sms"]
+    assert mitake["codes"] > 10
+
+
+def test_a_plugin_that_cannot_be_loaded_is_told(desk: Desk) -> None:
+    (desk.home / "own" / "broken").mkdir(parents=True)
+    desk.write("raise RuntimeError('no')\n", "own/broken/plugin.py")
+    desk.write('[broker]\nplugin_path = ["own"]\n')
+    ran = desk.run("plugins")
+    assert ran.code == 1
+    assert "broken: " in ran.out
+    assert "plugin.py: cannot be loaded: RuntimeError: no" in ran.out
+    assert "mitake" in ran.out
+    broken = next(plugin for plugin in desk.run("plugins", "--json").json["plugins"] if plugin["name"] == "broken")
+    assert "cannot be loaded" in broken["error"]
+
+
+def test_a_plugin_path_with_nothing_in_it(desk: Desk) -> None:
+    desk.write('[broker]\nplugin_path = ["nowhere"]\n')
+    ran = desk.run("plugins")
+    assert (ran.code, ran.out) == (1, "")
+    assert f"{desk.home}/nowhere holds no plugin" in ran.err
+
+
+# ---- run and demo
+
+
+@pytest.mark.parametrize(("words", "twins"), [(("run",), False), (("run", "--twins"), True)])
+def test_run(desk: Desk, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...], twins: bool) -> None:
+    ran_with: list[tuple[Path, bool]] = []
+
+    def run_daemon(config: Path, *, twins: bool) -> int:
+        ran_with.append((config, twins))
+        return 7
+
+    monkeypatch.setattr("broker.daemon.run_daemon", run_daemon)
+    desk.write(GOOD)
+    assert desk.run(*words).code == 7
+    assert ran_with == [(Path("broker.toml"), twins)]
+
+
+def test_run_with_a_bad_configuration(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(config: Path, *, twins: bool) -> int:
+        raise ConfigError([Problem("rules[0]", 3, "what, and what to do", str(config.absolute()))])
+
+    monkeypatch.setattr("broker.daemon.run_daemon", refuse)
+    desk.write(GOOD)
+    assert desk.run("run") == (78, "", "broker.toml:3: rules[0]: what, and what to do\n")
+
+
+@pytest.mark.parametrize(("words", "keep"), [(("demo",), False), (("demo", "--keep"), True)])
+def test_demo(desk: Desk, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...], keep: bool) -> None:
+    asked: list[bool] = []
+
+    def run_demo(keep: bool) -> int:
+        asked.append(keep)
+        return 1
+
+    monkeypatch.setattr("broker.cli.demo.run_demo", run_demo)
+    assert desk.run(*words).code == 1
+    assert asked == [keep]
