@@ -131,7 +131,7 @@ class Fleet:
 
 
 async def _close_later(carrier: Carrier) -> None:
-    while carrier.in_use:  # a pause between pages, not a wait for an event
+    while carrier.in_use:  # noqa: ASYNC110  # a pause between looks, not a wait for an event
         await trio.sleep(0.25)
     if carrier.caller is not None:
         await carrier.caller.aclose()

@@ -18,6 +18,7 @@ from broker.words.attempt import Attempt
 from broker.words.message import Message
 from broker.words.outcome import Outcome
 from broker.words.receipt import FINAL_RECEIPTS, Receipt
+from broker.words.status import RANK
 
 log = logging.getLogger("broker.delivery")
 
@@ -47,8 +48,10 @@ def apply_receipt(ex: Exchange, lane: Lane, id_: str, n: int, receipt: Receipt, 
         log.info("receipt changes nothing provider=%s class=%s code=%s", lane.name, receipt.class_, receipt.code)
         return
     message = live.message
-    others_open = any(each.n != n and _is_awaiting(each) for each in live.attempts)
-    verdict = judge_receipt(message.status, receipt.class_, attempt.receipt, others_open)
+    others = [each for each in live.attempts if each.n != n]
+    finals = [each.receipt for each in others if each.receipt in FINAL_RECEIPTS and each.receipt is not None]
+    highest = max(finals, key=RANK.__getitem__, default=None)
+    verdict = judge_receipt(message.status, receipt.class_, attempt.receipt, any(map(_is_awaiting, others)), highest)
     if verdict.status == "undelivered" and message.status == "sent" and _move_on(ex, lane, message, attempt, receipt):
         return
     if verdict.receipt == attempt.receipt and verdict.status is None and attempt.state == "accepted":

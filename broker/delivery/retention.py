@@ -35,5 +35,5 @@ async def forget(ex: Exchange) -> None:
         gone_events = drop_events(conn, now - feed_keep)
         return bool(cursor) or gone >= PAGE or gone_events >= PAGE
 
-    while await ex.journal.forget(drop_page):  # a pause between pages, not a wait for an event
+    while await ex.journal.forget(drop_page):  # noqa: ASYNC110  # a pause between looks, not a wait for an event
         await trio.sleep(BETWEEN)

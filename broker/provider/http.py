@@ -20,7 +20,7 @@ from broker.provider.transport import Exchange, Fault, OpenStream, Origin, Pool
 # httpx loads its own command line (click, rich, pygments) where it finds them: 70 ms and 5 MB that no daemon needs.
 # None is how the import system is told that a module is absent, and httpx goes on without it.
 _IS_SPARED = sys.modules.setdefault("httpx._main", None) is None  # type: ignore[arg-type]  # None is meant
-import httpx  # has to come after the line above
+import httpx  # noqa: E402  # has to come after the line above
 
 if _IS_SPARED:
     del sys.modules["httpx._main"]
