@@ -52,6 +52,7 @@ class Lane:
         self._leaving: list[str] = []
         self._credits = list(SHARES)
         self._has_more = True
+        self._due_at: int | None = None
         self._is_pumping = False
         self._outgoing: list[Flight] = []
 
@@ -89,11 +90,15 @@ class Lane:
             while True:
                 await self.bell.wait(self.ex.now)
                 self.pump()
+                if self._due_at is not None:
+                    self.bell.ring_at(self._due_at)  # the bell knows its earliest ring alone
 
     def expect(self, at: int, now: int) -> None:
         """A row of this lane is due at `at`: read it from the store then."""
         if at <= now:
             self._has_more = True
+        elif self._due_at is None or at < self._due_at:
+            self._due_at = at
         self.bell.ring_at(at)
 
     def offer(self, message: Message, rule: Rule, candidate: Candidate) -> None:
@@ -147,6 +152,8 @@ class Lane:
         if now < self.health.throttled_until:
             self.bell.ring_at(self.health.throttled_until)
             return
+        if self._due_at is not None and self._due_at <= now:
+            self._has_more, self._due_at = True, None
         batch: list[Flight] = []
         while self.in_flight < self.window and len(self._leaving) < PAGE and not self.ex.journal.is_full:
             waiting = self._take(now)
@@ -200,7 +207,7 @@ class Lane:
         if not more:
             following = self.ex.query.find_next_due(self.name)
             if following is not None and following > now:
-                self.bell.ring_at(following)
+                self.expect(following, now)
         return self._size > 0
 
     def _start(self, waiting: Waiting, now: int, batch: list[Flight]) -> bool:
