@@ -90,7 +90,7 @@ class Lane:
             while True:
                 await self.bell.wait(self.ex.now)
                 self.pump()
-                if self._due_at is not None:
+                if self._due_at is not None and self._due_at > self.ex.now():
                     self.bell.ring_at(self._due_at)  # the bell knows its earliest ring alone
 
     def expect(self, at: int, now: int) -> None:
