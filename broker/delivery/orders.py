@@ -23,6 +23,8 @@ from broker.words.outcome import Outcome
 from broker.words.status import FINAL
 
 Reply = Callable[[dict[str, Any]], None]
+POISON = 3
+"""A message that was open at so many crashes is suspected of causing them."""
 CANCELABLE = ("scheduled", "queued", "held")
 PAGE = 500
 
@@ -221,6 +223,8 @@ class Orders:
         if message.status in FINAL or now >= message.valid_until or rule is None:
             status = "failed" if message.status == "unknown" and now < message.valid_until else "expired"
             decision = Decision("end", status, 0, message.progress, detail=detail)
+        elif message.progress.crashes >= POISON:
+            decision = Decision("hold", "held", message.valid_until, message.progress, detail="poison")
         else:
             sides = ex.look_around(message, now, except_n=attempt.n)
             outcome = Outcome("unreachable", None, detail)
