@@ -9,12 +9,13 @@ from typing import Literal
 
 import msgspec
 
-from broker.policy.backoff import backoff
-from broker.routing import Route, Rule
+from broker.policy.backoff import LONGEST, RETRY_AFTER_CAP, backoff
+from broker.routing import LeftOut, Route, Rule
 from broker.routing.standing import HELD_BY
 from broker.words.message import Message, Progress
 from broker.words.outcome import PASSING, UNCOUNTED, Outcome
 from broker.words.settings import Action
+from broker.words.status import RANK
 
 Kind = Literal["sent", "retry", "next", "new_round", "hold", "end", "doubt"]
 
@@ -86,13 +87,14 @@ def decide(
         progress,
         rule=rule.name,
         provider=provider,
+        trouble=class_,
         counted=counted,
         retries=0 if new_visit else progress.retries,
         waits=0 if new_visit else progress.waits,
+        repeats=0 if new_visit else progress.repeats,
     )
-    limit = rule.settings.max_attempts
-    if limit is not None and counted >= limit:
-        return _end("failed", sides, progress, f"max_attempts = {limit} reached")
+    if _is_used_up(rule, progress):
+        return _end_used_up(rule, progress, sides)
     named = rule.find_action(class_)
     action = named or DEFAULTS[class_]
     waiting = _wait(message, outcome, action, named is not None, progress, now, sides)
@@ -100,9 +102,11 @@ def decide(
         return waiting
     if action.then == "fail":
         return _end("failed", sides, progress, outcome.detail or class_)
+    later = None if outcome.retry_after is None else now + min(outcome.retry_after, RETRY_AFTER_CAP)
+    left = _leave(progress, provider, class_, later)
     if action.then == "hold":
-        return Decision("hold", "held", message.valid_until, _leave(progress, provider, class_), detail="rule")
-    return _go_on(message, rule, _leave(progress, provider, class_), now, sides, outcome.retry_after)
+        return Decision("hold", "held", message.valid_until, left, detail="rule")
+    return _go_on(message, rule, left, now, sides)
 
 
 def _wait(
@@ -113,11 +117,14 @@ def _wait(
     if class_ in ("throttled", "retry_later") and not is_named:
         at = now + backoff(progress.waits, sides.draw, outcome.retry_after)
         more = msgspec.structs.replace(progress, waits=progress.waits + 1)
+        if class_ == "retry_later":
+            at = min(at, message.valid_until)  # the recipient's condition, no provider's: nobody else is asked, validity ends it
+            return Decision("retry", "queued", at, more, lane=progress.provider, detail=outcome.detail)
     elif class_ == "duplicate" and not is_named:
-        if progress.waits:
+        if progress.repeats:
             return None
-        at = now + max(sides.duplicate_window, 1)
-        more = msgspec.structs.replace(progress, waits=1)
+        at = now + (sides.duplicate_window or backoff(0, sides.draw, outcome.retry_after))
+        more = msgspec.structs.replace(progress, repeats=1)
     elif progress.retries < action.retry:
         at = now + backoff(progress.retries, sides.draw, outcome.retry_after)
         more = msgspec.structs.replace(progress, retries=progress.retries + 1)
@@ -128,23 +135,55 @@ def _wait(
     return Decision("retry", "queued", at, more, lane=progress.provider, detail=outcome.detail)
 
 
-def _leave(progress: Progress, provider: str, class_: str) -> Progress:
-    """The visit at `provider` is over, with `class_`."""
-    return msgspec.structs.replace(progress, visited={**progress.visited, provider: class_}, provider=None, retries=0, waits=0)
+def _leave(progress: Progress, provider: str, class_: str, later: int | None = None) -> Progress:
+    """The visit at `provider` is over, with `class_`; not before `later` it may be asked again, where it said so."""
+    asked_off = progress.later
+    if later is not None:
+        asked_off = {**(asked_off or {}), provider: later}
+    visited = {**progress.visited, provider: class_}
+    return msgspec.structs.replace(
+        progress, visited=visited, later=asked_off, provider=None, trouble=None, retries=0, waits=0, repeats=0
+    )
 
 
 def place(message: Message, rule: Rule, now: int, sides: Sides) -> Decision:
-    """Who takes a message that waits for no lane: a lane now, a new round later, a hold, the next rule, or the end."""
-    return _go_on(message, rule, message.progress, now, sides, None)
+    """Who takes a message that waits for no lane: a lane now, a new round later, a hold, the next rule, or the end.
+
+    A visit under way goes on where it began. Where that provider cannot take the message now, the visit is over, so that no round
+    comes back to it; but after `retry_later` nobody else is asked, and the message waits for that provider.
+    """
+    progress = message.progress
+    provider, trouble = progress.provider, progress.trouble
+    if provider is None or trouble is None:
+        return _go_on(message, rule, progress, now, sides)
+    route = sides.rank(rule, progress)
+    if any(candidate.provider == provider for candidate in route.candidates):
+        return Decision("next", "queued", now, progress, lane=provider)
+    left = next((left for left in route.left_out if left.provider == provider and left.for_now), None)
+    if left is None or trouble != "retry_later":
+        return _go_on(message, rule, _leave(progress, provider, trouble), now, sides)
+    return _wait_for((left,), message, progress, now, sides)
 
 
-def _go_on(message: Message, rule: Rule, progress: Progress, now: int, sides: Sides, retry_after: int | None) -> Decision:
+def _is_used_up(rule: Rule, progress: Progress) -> bool:
+    limit = rule.settings.max_attempts
+    return limit is not None and progress.counted >= limit
+
+
+def _end_used_up(rule: Rule, progress: Progress, sides: Sides) -> Decision:
+    return _end("failed", sides, progress, f"max_attempts = {rule.settings.max_attempts} reached")
+
+
+def _go_on(message: Message, rule: Rule, progress: Progress, now: int, sides: Sides) -> Decision:
     while True:
+        if _is_used_up(rule, progress):
+            return _end_used_up(rule, progress, sides)  # a rule that takes over, or a reload, may allow fewer than there were
         route = sides.rank(rule, progress)
         if route.first is not None:
             return Decision("next", "queued", now, progress, lane=route.first.provider)
-        if any(left.for_now for left in route.left_out):
-            return _new_round(message, route, progress, now, sides, retry_after)
+        left_out = tuple(left for left in route.left_out if left.for_now)
+        if left_out:
+            return _wait_for(left_out, message, progress, now, sides, _why_none(route))
         ending = rule.settings.else_
         if ending == "hold":
             return Decision("hold", "held", message.valid_until, progress, detail="rule")
@@ -158,37 +197,41 @@ def _go_on(message: Message, rule: Rule, progress: Progress, now: int, sides: Si
         rule = following
 
 
-def _new_round(message: Message, route: Route, progress: Progress, now: int, sides: Sides, retry_after: int | None) -> Decision:
-    """Nobody can now, somebody may later: a new round, over those left out for now and those whose trouble passes."""
-    cause = _find_cause(route, progress)
-    fresh = {name: class_ for name, class_ in progress.visited.items() if class_ not in PASSING}
-    begun = msgspec.structs.replace(progress, visited=fresh, provider=None, retries=0, waits=0)
+def _wait_for(
+    left_out: tuple[LeftOut, ...], message: Message, progress: Progress, now: int, sides: Sides, detail: str | None = None
+) -> Decision:
+    """Nobody can now, `left_out` may later: a hold where a cause has to pass, else a new round when the first may be usable again.
+
+    The new round forgets the visits that ended with a passing class, but for those that asked for more time than until then.
+    """
+    cause = _find_cause(left_out)
+    at, lane = message.valid_until, None
+    if cause is None:
+        first, back = min(((_find_return(left, progress, now, sides.draw), left) for left in left_out), key=lambda pair: pair[0])
+        at = min(max(first, now + 1), at)
+        # It waits in the lane of the one expected back first, where that one's return finds it without another look.
+        lane = back.provider if back.until is not None and back.word != "visited" else None
+    later = {name: until for name, until in (progress.later or {}).items() if cause is None and until > at}
+    visited = {name: class_ for name, class_ in progress.visited.items() if class_ not in PASSING or name in later}
+    begun = msgspec.structs.replace(progress, visited=visited, later=later or None)
     if cause is not None:
-        return Decision("hold", "held", message.valid_until, begun, detail=cause)
-    times = [left.until for left in route.left_out if left.for_now and left.until is not None]
-    if not times or any(left.word == "visited" and left.for_now for left in route.left_out):
-        times.append(now + backoff(progress.rounds, sides.draw, retry_after))
-    at = min(times)
+        return Decision("hold", "held", at, begun, detail=cause)
     begun.rounds += 1
-    at = min(max(at, now + 1), message.valid_until)
-    return Decision("new_round", "queued", at, begun, detail=_why_none(route))
+    return Decision("new_round", "queued", at, begun, lane=lane, detail=detail)
 
 
-def _find_cause(route: Route, progress: Progress) -> str | None:
-    """The `held` cause when every candidate that may ever be asked again is paused, dry or suspended; else None."""
-    cause: str | None = None
-    for left in route.left_out:
-        if not left.for_now:
-            continue
-        word = left.word
-        held = HELD_BY.get(word)
-        if word == "visited":
-            # The visit's own class: it stands for the provider's present state, which ranking did not look at.
-            held = {"no_credit": "no_credit", "misconfigured": "misconfigured"}.get(progress.visited[left.provider])
-        if held is None:
-            return None
-        cause = cause or held
-    return cause
+def _find_return(left: LeftOut, progress: Progress, now: int, draw: int) -> int:
+    """When a provider left out for now may be usable again: as it said, as its state says, or by the doubling wait."""
+    if left.word == "visited":
+        asked_off = (progress.later or {}).get(left.provider, 0)
+        return asked_off if asked_off > now else now + backoff(progress.rounds, draw)
+    return now + LONGEST * draw // 1_000_000 if left.until is None else left.until
+
+
+def _find_cause(left_out: tuple[LeftOut, ...]) -> str | None:
+    """The `held` cause when every one that may ever be asked again is paused, dry or suspended; else None."""
+    causes = [HELD_BY.get(left.word) for left in left_out]
+    return None if None in causes else causes[0]
 
 
 def _why_none(route: Route) -> str:
@@ -198,12 +241,11 @@ def _why_none(route: Route) -> str:
 def _end(status: str, sides: Sides, progress: Progress, detail: str | None) -> Decision:
     """A final status, as far as other attempts allow it.
 
-    With an attempt in doubt or abandoned a message never ends `failed` nor `expired` by our clock: it ends `unknown`. A message
-    that any provider accepted ends with the highest-ranked receipt instead of `failed`.
+    With an attempt in doubt or abandoned a message never ends `failed` nor `expired`: it ends `unknown`. A message that any provider
+    accepted never ends `failed`: it ends with the highest-ranked receipt; neither does it end under that rank.
     """
-    if status == "failed":
-        if sides.doubted:
-            status = "unknown"
-        elif sides.accepted is not None:
-            status = sides.accepted or "unconfirmed"
+    if sides.doubted and status in ("failed", "expired"):
+        status = "unknown"
+    elif sides.accepted is not None and RANK.get(sides.accepted, 0) >= RANK.get(status, 0):
+        status = sides.accepted or "unconfirmed"
     return Decision("end", status, 0, progress, detail=detail)
