@@ -145,6 +145,7 @@ class Lane:
         if self.standing.out is not None:
             if self._size:
                 self.forget()
+            self._has_more = True  # whatever waits here meanwhile was never read
             self.ex.router_bell.ring_at(now)
             if self.standing.out[1] is not None:
                 self.bell.ring_at(self.standing.out[1])

@@ -42,6 +42,8 @@ def note_outcome(lane: "Lane", outcome: Outcome, flight: Flight, now: int) -> No
             log.error("provider suspended provider=%s code=%s", lane.name, outcome.code)
             keep_state(lane, ("provider.suspended", health.suspended or "", outcome.code, health.probe_at))
         lane.balance_bell.ring_at(health.probe_at)
+        if not health.has_probe:
+            ex.release_at("misconfigured", health.probe_at)  # then a message is the probe
         ex.epoch += 1
     elif class_ == "accepted" and health.lift():
         keep_state(lane, ("provider.resumed", "a message was accepted", outcome.code, None))
@@ -58,6 +60,8 @@ def note_outcome(lane: "Lane", outcome: Outcome, flight: Flight, now: int) -> No
     for balance in outcome.balances:
         bucket = lane.ledger.find_bucket(balance.bucket)
         note_report(lane, balance.bucket, balance.unit, balance.amount, bucket.debited, now, is_asked=False)
+    if flight.is_probe:
+        health.is_probing = False  # whatever it proved, another message may be the next one
     lane.health.show(now)
 
 

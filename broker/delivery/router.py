@@ -203,6 +203,8 @@ async def _release_held(ex: Exchange) -> None:
     """Let messages go whose cause of being held is over, a page at a time, as long as they find candidates."""
     now = ex.now()
     due = [cause for cause, at in ex.releases.items() if at <= now]
+    if due:
+        await ex.journal.wait_committed()  # what was decided before the cause ended is to be found held
     for cause in due:
         del ex.releases[cause]
         after: Message | None = None
