@@ -73,7 +73,7 @@ def test_every_verb_has_help(desk: Desk, verb: str) -> None:
     assert desk.run("help", verb).out == ran.out
 
 
-@pytest.mark.parametrize("verb", set(VERBS) - {"run", "demo"})
+@pytest.mark.parametrize("verb", [verb for verb in VERBS if verb not in ("run", "demo")])
 def test_every_verb_that_prints_takes_json(verb: str) -> None:
     parser = entry.make_parser(verb, entry.load_command(verb))
     assert "--json" in parser.format_help()

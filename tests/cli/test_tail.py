@@ -312,3 +312,14 @@ def test_the_file_named_is_the_file_read(desk: Desk) -> None:
     (desk.home / "etc").mkdir()
     file: Path = desk.write('[feed]\nlisten = "unix:sub/feed.sock"\n', "etc/b.toml")
     assert _find("--config", str(file)).unix_paths == [f"{desk.home}/etc/sub/feed.sock"]
+
+
+async def test_a_reader_of_ours_that_has_gone_is_not_the_feed_s_fault() -> None:
+    """`broker tail | head -1`: trying the feed again would go on for good."""
+
+    def tell(_event: dict[str, Any]) -> None:
+        raise BrokenPipeError
+
+    async with Stage(show_frames(HELLO, {"seq": 11})).open() as feed:
+        with trio.fail_after(5), pytest.raises(BrokenPipeError):
+            await follow(feed, tell)
