@@ -147,8 +147,9 @@ class Lane:
                 self.forget()
             self._has_more = True  # whatever waits here meanwhile was never read
             self.ex.router_bell.ring_at(now)
-            if self.standing.out[1] is not None:
-                self.bell.ring_at(self.standing.out[1])
+            until = self.standing.out[1]
+            if until is not None:
+                self.bell.ring_at(until if until > now else now + 1_000)  # past: its probe is under way
             return
         if now < self.health.throttled_until:
             self.bell.ring_at(self.health.throttled_until)

@@ -63,6 +63,8 @@ def note_outcome(lane: "Lane", outcome: Outcome, flight: Flight, now: int) -> No
     if flight.is_probe:
         health.is_probing = False  # whatever it proved, another message may be the next one
     lane.health.show(now)
+    if lane.standing.out is not None:
+        lane.bell.ring_at(now)  # the lane has to see it, to look for what gathers meanwhile when it is back
 
 
 def note_dry(lane: "Lane", bucket: str, now: int) -> None:
