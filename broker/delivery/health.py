@@ -136,6 +136,8 @@ class Health:
         """Suspended until a good probe, a reload or `resume`. True when that is news."""
         news = self.suspended is None
         if not news:
+            if now < self.probe_at:
+                return False  # the late answer of an attempt that left before: no probe failed
             self._probe_gap = min(self._probe_gap * 2, PROBE_LONGEST)
         self.suspended = why
         self.is_probing = False
