@@ -20,7 +20,7 @@ import trio
 
 from broker import __version__
 from broker.api.control import ControlDoor
-from broker.api.doors import DoorError, open_unix
+from broker.api.doors import DoorError, open_unix, remove_socket
 from broker.api.submit import SubmitDoor
 from broker.config import (
     ConfigError,
@@ -129,7 +129,11 @@ class Daemon:
                     settings = self._aim_at_twins(self.settings)
                     ex = Exchange(make_book(settings, self.plugins), journal, query, wall_clock, partial(randrange, 1_000_000))
                     await self._start(ex, writer, nursery, outer)
-                    code = await self._wait_end(ex, nursery)
+                    try:
+                        code = await self._wait_end(ex, nursery)
+                    finally:
+                        for socket_path in (self.settings.submit.socket, self.settings.control.socket):
+                            remove_socket(socket_path)
                 await journal.wait_committed()
                 while journal.waiting:  # an answer handed over more
                     await journal.wait_committed()
@@ -187,7 +191,11 @@ class Daemon:
             feed = FeedDoor(
                 ring=ex.journal.ring, query=ex.query, node=ex.teller.node, settings=lambda: self.settings, now=ex.now
             )
-            self.feed_addresses = await nursery.start(feed.serve)
+            serve_feed: Any = feed.serve
+            if "feed" in inherited:
+                listener = trio.SocketListener(trio.socket.from_stdlib_socket(inherited["feed"]))
+                serve_feed = partial(feed.serve_listeners, [listener])
+            self.feed_addresses = await nursery.start(serve_feed)
 
     async def _start_twins(self, nursery: trio.Nursery) -> None:
         if not self.twins:

@@ -25,7 +25,7 @@ class Inquiry:
         """A message with its attempts and events. `client` None: an operator, who may see every message. Raises Refused."""
         message = self.ex.query.find_message(id_)
         if message is None or (client is not None and message.client != client):
-            raise Refused("not_found", "no message of yours has this id", "id")
+            raise Refused("not_found", f"no message{'' if client is None else ' of yours'} has this id", "id")
         attempts = self.ex.query.find_attempts(id_)
         events = [show_event(seq, body) for seq, body in self.ex.query.read_history(id_)]
         return {
@@ -88,6 +88,8 @@ class Inquiry:
         for name, account in self.ex.book.accounts.items():
             if name not in named:
                 reason = "disabled" if not account.enabled else f"rule {rule.name} does not use it"
+                if message.pin is not None and account.enabled:
+                    reason = f"rule: only {message.pin} was asked for"
                 left_out.append({"provider": name, "reason": reason})
         return {
             "ok": True,
