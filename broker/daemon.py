@@ -10,6 +10,7 @@ import random
 import signal
 import sys
 import time
+import traceback
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
@@ -320,6 +321,11 @@ def run_daemon(config: Path, *, twins: bool = False) -> int:
         return trio.run(daemon.run)
     except* (StoreError, DoorError) as errors:
         print(f"broker: {_first(errors)}", file=sys.stderr)
+    except* Exception as errors:
+        # Where, and never what: an exception's own text may hold what must not be logged.
+        error = _first(errors)
+        places = " < ".join(f"{Path(f.filename).name}:{f.lineno}" for f in reversed(traceback.extract_tb(error.__traceback__)))
+        log.critical("stopped by a fault of its own error=%s at=%s", type(error).__name__, places)
     return 1
 
 
