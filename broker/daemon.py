@@ -323,9 +323,9 @@ def run_daemon(config: Path, *, twins: bool = False) -> int:
         print(f"broker: {_first(errors)}", file=sys.stderr)
     except* Exception as errors:
         # Where, and never what: an exception's own text may hold what must not be logged.
-        error = _first(errors)
-        places = " < ".join(f"{Path(f.filename).name}:{f.lineno}" for f in reversed(traceback.extract_tb(error.__traceback__)))
-        log.critical("stopped by a fault of its own error=%s at=%s", type(error).__name__, places)
+        fault = _first(errors)
+        places = " < ".join(f"{Path(f.filename).name}:{f.lineno}" for f in reversed(traceback.extract_tb(fault.__traceback__)))
+        log.critical("stopped by a fault of its own error=%s at=%s", type(fault).__name__, places)
     return 1
 
 
