@@ -55,6 +55,7 @@ class SqliteJournal:
         self._idle = trio.lowlevel.ParkingLot()
         self._writing = False
         self._taken = self._answered = 0
+        self._stuck = 0
         self._claims = 0
         self._trouble: sqlite3.Error | None = None
         self.is_full = False
@@ -104,7 +105,8 @@ class SqliteJournal:
             with trio.CancelScope(shield=True):
                 await self._commit(batch)
             self._writing = False
-            self._answered = self._taken - len(self._pending)
+            if not self._stuck:
+                self._answered = self._taken - len(self._pending)
             self._idle.unpark_all()
 
     async def _commit(self, batch: list[Operation]) -> None:
@@ -125,6 +127,7 @@ class SqliteJournal:
             if not await self._rescue(batch, entries, error):
                 return
         self.commits += 1
+        self._stuck = max(0, self._stuck - len(batch))
         for operation, (answer, value) in zip(batch, results, strict=True):
             _answer(operation, answer, value)
         failpoint("commit.told")
@@ -198,6 +201,8 @@ class SqliteJournal:
         self._pending = [operation for operation in self._pending if not _is_intake(operation)]
         for operation in waiting:
             _answer(operation, Answer.FAILED, None)
+        # Operations behind these have their answer already: until these have theirs, counting tells nothing about either.
+        self._stuck = len(self._pending)
         await trio.sleep(0 if not self._pending else FULL_RETRY / 4)
         return False
 

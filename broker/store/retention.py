@@ -22,7 +22,10 @@ def drop_texts(conn: sqlite3.Connection, before: int, after: str, until: str) ->
 
 
 def drop_messages(conn: sqlite3.Connection, before: int, oldest: str) -> int:
-    """Remove messages that ended before `before` and whose id sorts under `oldest`, with attempts and history: how many."""
+    """Remove messages that ended before `before` and whose id sorts under `oldest`, with their attempts: how many.
+
+    Their events go by their own age (drop_events).
+    """
     sql = "SELECT id FROM message WHERE id < ? AND final_at IS NOT NULL AND final_at < ? ORDER BY id LIMIT ?"
     ids = conn.execute(sql, (oldest, before, PAGE)).fetchall()
     conn.executemany("DELETE FROM attempt WHERE message = ?", ids)
