@@ -205,6 +205,8 @@ async def _release_held(ex: Exchange) -> None:
     due = [cause for cause, at in ex.releases.items() if at <= now]
     if due:
         await ex.journal.wait_committed()  # what was decided before the cause ended is to be found held
+        for lane in ex.lanes.values():
+            lane.health.show(ex.now())  # the lane itself may not have looked at the clock yet
     for cause in due:
         del ex.releases[cause]
         after: Message | None = None
