@@ -135,9 +135,9 @@ class Exchange:
     def wake(self, name: str | None, at: int, now: int) -> None:
         """A row of lane `name` (None: the router's) is due at `at`."""
         lane = self.lanes.get(name) if name is not None else None
-        if lane is not None and lane.standing.out is None:
-            lane.expect(at, now)
-        else:
+        if lane is not None:
+            lane.expect(at, now)  # also while it is out: it may be back before the router has looked
+        if lane is None or lane.standing.out is not None:
             self.router_bell.ring_at(at)
 
 
