@@ -96,7 +96,7 @@ def write_config(folder: Path, urls: Mapping[str, str]) -> Path:
 
 
 def _make_config(urls: Mapping[str, str]) -> dict[str, Any]:
-    account = {"username": "demo", "password": PASSWORD, "receipt_wait": "20s", "query": QUERY}
+    account = {"username": "demo", "password": PASSWORD, "receipt_wait": "12s", "query": QUERY}
     return {
         "broker": {"name": "demo", "data_dir": "./var", "drain": "2s"},
         "submit": {"socket": "./submit.sock"},
