@@ -1,4 +1,4 @@
-"""The daemon under test: `python -m tests.crash.subject CONFIG [MUTANT]`, the real one, or the real one with one protection off.
+"""A daemon with one protection off: `python -m tests.crash.subject CONFIG MUTANT`. (The daemon under test is `broker run` itself.)
 
 The mutants are how the test shows that it can fail: each breaks one promise of DESIGN.md by patching a function from outside, and
 nothing in the broker knows of them.
@@ -73,8 +73,7 @@ MUTANTS = {"requeue": requeue_at_recovery, "ack-early": answer_before_commit, "s
 
 def main() -> int:
     """Run the daemon; the exit code."""
-    if len(sys.argv) > 2:
-        MUTANTS[sys.argv[2]]()
+    MUTANTS[sys.argv[2]]()
     return run_daemon(Path(sys.argv[1]))
 
 

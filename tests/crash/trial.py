@@ -163,7 +163,9 @@ class Round:
                 await process.wait()
 
     async def _start(self, failpoints: str = "") -> trio.Process:
-        command = [sys.executable, "-m", "tests.crash.subject", str(self.config), *([self.mutant] if self.mutant else [])]
+        command = [sys.executable, "-m", "broker", "run", "--config", str(self.config)]
+        if self.mutant:
+            command = [sys.executable, "-m", "tests.crash.subject", str(self.config), self.mutant]
         with self._log.open("ab") as log:
             return await trio.lowlevel.open_process(
                 command, stdout=log, stderr=STDOUT, cwd=ROOT, env={**os.environ, "BROKER_FAILPOINTS": failpoints}

@@ -1,0 +1,44 @@
+"""Fixtures of the end-to-end tests: a broker in the test, and the silence that every run has to keep."""
+
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trio
+from trio.testing import MockClock
+
+from tests.daemon.house import CANARIES, House, InMemory, Toml
+
+MakeHouse = Callable[..., Awaitable[House]]
+
+
+@pytest.fixture
+async def make_house(tmp_path: Path, autojump_clock: MockClock, nursery: trio.Nursery) -> AsyncIterator[MakeHouse]:
+    """`await make_house(settings, twins)`: a running broker on virtual time."""
+    made: list[House] = []
+    with ExitStack() as stack:
+
+        async def make(settings: Toml, twins: dict[str, dict[str, Any]] | None = None) -> House:
+            house = House(tmp_path, settings, twins)
+            stack.enter_context(InMemory(house))
+            await house.start(nursery)
+            made.append(house)
+            return house
+
+        yield make
+        for house in made:
+            await house.stop()
+
+
+@pytest.fixture(autouse=True)
+def _silence(caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]) -> Iterator[None]:
+    """No secret, text or whole number in the log, on stdout or on stderr, in any test here (promise 16)."""
+    caplog.set_level(logging.DEBUG)
+    yield
+    out, err = capfd.readouterr()
+    seen = "\n".join([caplog.text, *(repr(record.args) for record in caplog.records), out, err])
+    for canary in CANARIES:
+        assert canary not in seen
