@@ -34,7 +34,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
 
     `api`: `smexpress` (the old gateway) or `mtk` (the current API, which knows repeats again for 12 hours).
     `url`: scheme, host, port and any prefix; None is the vendor's own for that `api`. `long_url`: the same for
-    texts over 70 characters, used by `smexpress` alone.
+    texts over 70 characters, used by `smexpress` alone; None is `url` where that is given.
     """
 
     username: str
@@ -350,7 +350,8 @@ def _encode(pairs: list[tuple[str, str]]) -> str:
 
 
 def _get(config: Config, path: str, pairs: list[tuple[str, str]]) -> Call:
-    url = (config.long_url or _LONG_URL) if path == "/SpLmGet" else (config.url or _URLS["smexpress"])
+    # Who points `url` at another host means all of it: long texts, too, must not leave for the vendor's.
+    url = (config.long_url or config.url or _LONG_URL) if path == "/SpLmGet" else (config.url or _URLS["smexpress"])
     asked = _encode([*_account(config), ("encoding", "UTF8"), *pairs])
     return Call("GET", f"{url.rstrip('/')}{path}?{asked}", secrets=_secrets(config))
 

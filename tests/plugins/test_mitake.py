@@ -339,3 +339,8 @@ def test_the_password_shows_nowhere(config: plugin.Config) -> None:
     reply = Reply(200, {}, echo.encode())
     said = (plugin.parse(config, reply, sends(2)), plugin.parse_balance(config, reply))
     assert CANARY not in repr((said, plugin.parse_query(config, reply, [ask("A1")])))
+
+
+def test_who_moves_url_moves_long_texts_too() -> None:
+    moved = plugin.Config(username="demo", password=Secret(CANARY), url=PROXY)
+    assert plugin.build(moved, [send(text="x" * 71)], NOW).url.startswith(PROXY + "/SpLmGet?")
