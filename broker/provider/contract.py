@@ -68,6 +68,9 @@ class Ask(msgspec.Struct, frozen=True, gc=False):
     key: str
     sent_at: int
 
+    def __repr__(self) -> str:
+        return f"Ask({self.attempt})"  # the recipient belongs in no traceback
+
 
 class Call(msgspec.Struct, frozen=True):
     """One HTTP request. `url` is whole, query included; `body` is already encoded; `secrets` are the values that nothing may print."""

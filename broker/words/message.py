@@ -80,3 +80,6 @@ class Message(msgspec.Struct, gc=False):
     next_at: int = 0
     attempts: int = 0
     progress: Progress = msgspec.field(default_factory=Progress)
+
+    def __repr__(self) -> str:
+        return f"Message({self.id})"  # its text and number belong in no traceback

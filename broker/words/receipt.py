@@ -27,3 +27,6 @@ class Receipt(msgspec.Struct, frozen=True, gc=False):
     code: str | None = None
     detail: str | None = None
     at: int | None = None
+
+    def __repr__(self) -> str:
+        return f"Receipt({self.class_})"  # the recipient belongs in no traceback

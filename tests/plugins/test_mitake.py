@@ -343,4 +343,4 @@ def test_the_password_shows_nowhere(config: plugin.Config) -> None:
 
 def test_who_moves_url_moves_long_texts_too() -> None:
     moved = plugin.Config(username="demo", password=Secret(CANARY), url=PROXY)
-    assert plugin.build(moved, [send(text="x" * 71)], NOW).url.startswith(PROXY + "/SpLmGet?")
+    assert plugin.build(moved, [send(text="x" * 71)], NOW).url.startswith(PROXY + "SpLmGet?")
