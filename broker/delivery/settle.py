@@ -22,6 +22,7 @@ STATE_OF = {"accepted": "accepted", "in_doubt": "in_doubt"}
 """Attempt state by outcome class; every other class is a proven refusal."""
 
 POISON = 3
+NO_RECEIPTS = "this provider gives no receipts"
 
 
 def settle(ex: Exchange, flight: Flight, outcome: Outcome) -> None:
@@ -107,8 +108,8 @@ def _write_up(ex: Exchange, flight: Flight, outcome: Outcome, decision: Decision
     if kind == "sent":
         lane_name = lane.name
         if not lane.traits.receipts:
-            status, final_at = "unconfirmed", now
-            entries = (entry, tell(message, status, now, attempt, ref=ref, detail="this provider gives no receipts", rule=rule))
+            status, final_at, detail = "unconfirmed", now, NO_RECEIPTS
+            entries = (entry, tell(message, status, now, attempt, ref=ref, detail=detail, rule=rule))
         else:
             # An id beside an error code is accepted, and asked for at once (PROVIDERS.md, rules for every provider).
             is_odd = outcome.evidence == "anomaly" and lane.can_query
@@ -119,4 +120,4 @@ def _write_up(ex: Exchange, flight: Flight, outcome: Outcome, decision: Decision
     elif kind == "end":
         final_at = now
         lane_name = None
-    return Change(status, detail if kind != "sent" else None, lane_name, next_at, progress, None, None, final_at), entries
+    return Change(status, detail, lane_name, next_at, progress, None, None, final_at), entries
