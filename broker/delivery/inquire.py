@@ -36,14 +36,16 @@ class Inquiry:
         }
 
     def _show_message(self, message: Message, attempts: list[Attempt], events: list[dict[str, Any]]) -> dict[str, Any]:
-        last = dict(events[-1]) if events else {}
-        last.pop("seq", None)
+        # Events are kept for a shorter time than messages: what they say is so of the message itself.
+        gone = self.ex.teller.tell(message, message.status, message.accepted_at, attempts[-1] if attempts else None)
+        last = dict(events[-1]) if events else show_event(0, gone.body)
+        del last["seq"]
         final_at, rule = self.ex.query.find_times(message.id)
         return last | {
             "id": message.id,
             "status": message.status,
             "detail": message.detail,
-            "rule": message.progress.rule or rule,
+            "rule": message.progress.rule or rule or last["rule"],
             "accepted_at": show_time(message.accepted_at),
             "valid_until": show_time(message.valid_until),
             "send_at": None if message.send_at is None else show_time(message.send_at),

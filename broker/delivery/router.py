@@ -37,7 +37,7 @@ def find_place(ex: Exchange, message: Message, rule: Rule | None, now: int) -> D
 
         ex.journal.put(Move((row,), moved, decision.kind == "next"))
         return decision
-    put_decision(ex, message, decision, ("queued",), now)
+    put_decision(ex, message, decision, ("queued",), now, None if rule is None else rule.name)
     return decision
 
 
@@ -64,8 +64,10 @@ def expire(ex: Exchange, message: Message, now: int) -> None:
     put_decision(ex, message, Decision("end", status, 0, message.progress, detail=detail), (message.status,), now)
 
 
-def put_decision(ex: Exchange, message: Message, decision: Decision, expect: tuple[str, ...], now: int) -> None:
-    """Journal a decision on a message that has no open attempt, with the event if its status changes."""
+def put_decision(
+    ex: Exchange, message: Message, decision: Decision, expect: tuple[str, ...], now: int, rule: str | None = None
+) -> None:
+    """Journal a decision on a message that has no open attempt, with the event if its status changes; `rule` is told, not kept."""
     status = decision.status
     is_end = decision.kind == "end"
     change = Change(
@@ -79,18 +81,16 @@ def put_decision(ex: Exchange, message: Message, decision: Decision, expect: tup
         now if is_end else None,
     )
     shown = decision.at if status == "queued" else None
-    entries = () if status in expect else (ex.teller.tell(message, status, now, detail=decision.detail, next_at=shown),)
+    tell = ex.teller.tell
+    entries = () if status in expect else (tell(message, status, now, detail=decision.detail, next_at=shown, rule=rule),)
     was_waiting = "sent" not in expect and "in_doubt" not in expect
 
     def done(answer: Answer, _value: object) -> None:
         if answer is not Answer.DONE:
             return
+        ex.queued += (status in ("queued", "held")) - was_waiting
         if status == "queued":
-            if not was_waiting:
-                ex.queued += 1
             ex.wake(decision.lane, decision.at, now)
-        elif is_end and was_waiting:
-            ex.queued -= 1
         elif status == "held":
             ex.sweep_bell.ring_at(decision.at)
 
@@ -229,7 +229,7 @@ def _release(ex: Exchange, message: Message) -> bool:
     decision = place(message, rule, now, ex.look_around(message, now))
     if decision.kind == "hold" and decision.detail == message.detail:
         return False
-    put_decision(ex, message, decision, ("held",), now)
+    put_decision(ex, message, decision, ("held",), now, rule.name)
     return decision.kind == "next"
 
 
