@@ -15,8 +15,6 @@ _PRIORITY = {10: "<7>", 20: "<6>", 30: "<4>", 40: "<3>", 50: "<2>"}
 class Line(logging.Formatter):
     """`2026-11-21T20:00:00.123Z info broker.store words key=value`; under journald without the time it adds itself."""
 
-    converter = time.gmtime
-
     def __init__(self, *, journald: bool) -> None:
         super().__init__("%(message)s")
         self._journald = journald
