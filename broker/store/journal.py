@@ -97,6 +97,8 @@ class SqliteJournal:
                 with trio.move_on_after(COMPANY):
                     while not self._hurry:
                         await self._lot.park()
+                if self._writing or self._claims:
+                    continue  # retention took the connection meanwhile
             batch = self._pending[:BATCH]
             del self._pending[:BATCH]
             self._hurry = bool(self._pending)
