@@ -1,0 +1,160 @@
+"""The daemon's peers in the bench: submitting clients, a provider's end, subscribers. Each a process of its own, in C where it can be.
+
+There are two cores as a rule, one of them the daemon's: a peer in Python takes a share that one in C does not. Where there is no C
+compiler the same peers run in Python, and the figures say so.
+"""
+
+import json
+import mmap
+import shutil
+import struct
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+
+from tests.bench.rig import PATIENCE, Daemon, Stage, Trouble, end
+
+HERE = Path(__file__).parent
+KINDS = ("sink", "client", "subscriber")
+C_ONLY = "asker"
+SLOWEST = 1_000
+"""Acknowledgements a second below which a client is given up."""
+
+
+class Tools:
+    """How to start each kind of peer."""
+
+    def __init__(self, stage: Stage, *, python: bool = False) -> None:
+        compiler = None if python else shutil.which("cc") or shutil.which("gcc") or shutil.which("clang")
+        self.language = "C" if compiler else "Python"
+        self.commands: dict[str, list[str]] = {}
+        for kind in KINDS if compiler is None else (*KINDS, C_ONLY):
+            if compiler is None:
+                self.commands[kind] = [sys.executable, "-P", "-S", "-E", str(HERE / f"{kind}.py")]
+                continue
+            target = stage.folder / kind
+            done = subprocess.run([compiler, "-O2", "-o", target, HERE / f"{kind}.c"], capture_output=True, text=True, check=False)
+            if done.returncode:
+                raise Trouble(f"{kind}.c does not compile; --python-peers does without: {done.stderr[:500]}")
+            self.commands[kind] = [str(target)]
+
+
+class Report(NamedTuple):
+    """What a client saw: times in ns of the monotonic clock, the rest in milliseconds. `late`: how late it was itself, p99."""
+
+    first: int
+    last: int
+    p50: float
+    p99: float
+    late: float
+
+    @property
+    def seconds(self) -> float:
+        """From the first submit to the last answer."""
+        return (self.last - self.first) / 1e9
+
+
+class Load(msgspec.Struct, frozen=True):
+    """What a client is to submit. `rate` 0: as fast as the window allows. `to` is the number's beginning, `digits` the rest."""
+
+    count: int
+    connections: int = 1
+    window: int = 1000
+    rate: int = 0
+    to: str = "+8869"
+    digits: int = 8
+    extra: str = ""
+
+
+US = "+12025"
+US_DIGITS = 6
+
+
+def start_client(stage: Stage, tools: Tools, daemon: Daemon, load: Load) -> "subprocess.Popen[str]":
+    """Begin to submit. `read_report` waits for the end."""
+    words = (load.count, load.connections, load.window, load.rate, load.to, load.digits, load.extra)
+    return stage.start(*tools.commands["client"], daemon.submit_socket, *map(str, words))
+
+
+def read_report(process: "subprocess.Popen[str]", *, seconds: float) -> Report:
+    """Wait for a client's end. Raises Trouble where it failed, or anything was refused."""
+    found = json.loads(read_end(process, "the client", seconds))
+    if found["refused"]:
+        raise Trouble(f"{found['refused']} submits were refused")
+    return Report(found["first"], found["last"], found["p50"] / 1000, found["p99"] / 1000, found["late_p99"] / 1000)
+
+
+def submit(stage: Stage, tools: Tools, daemon: Daemon, load: Load) -> Report:
+    """Submit all of `load`."""
+    return read_report(start_client(stage, tools, daemon, load), seconds=PATIENCE + load.count / SLOWEST)
+
+
+def read_end(process: "subprocess.Popen[str]", who: str, seconds: float) -> str:
+    """What a process prints until its end. Raises Trouble where it fails or takes longer."""
+    try:
+        text, _ = process.communicate(timeout=seconds)
+    except subprocess.TimeoutExpired:
+        end(process)
+        raise Trouble(f"{who} was not done within {seconds:.0f} s") from None
+    if process.returncode:
+        raise Trouble(f"{who} failed")
+    return text
+
+
+class Sink:
+    """A provider's end. `holds`: it takes and never answers."""
+
+    def __init__(self, stage: Stage, tools: Tools, capacity: int, *, holds: bool = False, body: str = "") -> None:
+        path = stage.make_folder() / "log"
+        self._capacity = capacity
+        self._process = stage.start(*tools.commands["sink"], path, str(capacity), "hold" if holds else "answer", body)
+        assert self._process.stdout is not None
+        self.port = int(self._process.stdout.readline())
+        with path.open("rb") as file:
+            self._map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+
+    @property
+    def count(self) -> int:
+        """How many requests have come."""
+        return int(struct.unpack_from("q", self._map)[0])
+
+    def read(self, start: int = 0) -> Sequence[tuple[int, int]]:
+        """(arrival, stamp) of those from the `start`th on, in ns of the monotonic clock."""
+        count = min(self.count, self._capacity)
+        return list(struct.iter_unpack("qq", self._map[8 + 16 * start : 8 + 16 * count]))
+
+    def wait(self, count: int) -> None:
+        """Return when `count` have come. Raises Trouble when for PATIENCE seconds none does."""
+        seen, since = self.count, time.monotonic()
+        while seen < count:
+            time.sleep(0.005)
+            now = time.monotonic()
+            if self.count > seen:
+                seen, since = self.count, now
+            elif now - since > PATIENCE:
+                raise Trouble(f"{seen} of {count} requests came to the sink, and none for {PATIENCE:.0f} s")
+
+    def close(self) -> None:
+        """End the process."""
+        end(self._process)
+
+
+class Subscribers:
+    """`count` websockets on a daemon's feed, each of which is to see `word` `expect` times."""
+
+    def __init__(self, stage: Stage, tools: Tools, daemon: Daemon, count: int, word: str, expect: int, *, after: int | None = None) -> None:
+        target = "/v1/events?batch=1" + ("" if after is None else f"&from={after}")
+        self._process = stage.start(*tools.commands["subscriber"], str(daemon.feed_port), str(count), target, word, str(expect))
+        assert self._process.stdout is not None
+        if self._process.stdout.readline() != "ready\n":
+            raise Trouble("the feed did not take the subscribers")
+
+    def wait(self, *, seconds: float = 300) -> tuple[int, int]:
+        """(first, last): when the first bytes came and when the last subscriber had all, in ns of the monotonic clock."""
+        found = json.loads(read_end(self._process, "a subscriber", seconds))
+        return found["first"], found["last"]
