@@ -47,8 +47,18 @@ class Fleet:
 
     async def start(self) -> None:
         """Start every lane and its polls."""
-        for lane in self.ex.lanes.values():
+        ex = self.ex
+        for lane in ex.lanes.values():
+            await self._recall_spent(lane)
             await self._start_lane(lane)
+        for cause in SELF_RELEASING:
+            ex.release_at(cause, ex.now())  # who could take them may have changed while nobody looked
+
+    async def _recall_spent(self, lane: Lane) -> None:
+        """What was spent before a restart, or before a cap was set, counts under the cap."""
+        spend = lane.ledger.spend
+        if spend is not None:
+            lane.ledger.recall(await self.ex.query.sum_spent(lane.name, self.ex.now() - spend.per))
 
     def _make_lane(self, settings: ProviderSettings, plugin: Plugin) -> Lane:
         ex = self.ex
@@ -74,14 +84,15 @@ class Fleet:
         return Carrier(plugin, settings.config, account, caller, session, settings.timeout)
 
     async def _start_lane(self, lane: Lane) -> None:
-        carrier = lane.carrier
-        if carrier.session is not None:
-            sink = partial(take_receipts, self.ex, lane)
-            await self._nursery.start(partial(carrier.session.run, sink))
+        await self._start_session(lane)
         await self._nursery.start(lane.run)
         self._nursery.start_soon(run_polls, self.ex, lane)
-        if carrier.plugin.balance is not None:
-            self._nursery.start_soon(run_balance, self.ex, lane)
+        self._nursery.start_soon(run_balance, self.ex, lane)
+
+    async def _start_session(self, lane: Lane) -> None:
+        if lane.carrier.session is not None:
+            sink = partial(take_receipts, self.ex, lane)
+            await self._nursery.start(partial(lane.carrier.session.run, sink))
 
     async def apply(self, book: Book, plugins: Mapping[str, Plugin]) -> None:
         """Make `book` the newest: new lanes start, changed ones change, those gone end, and held messages are looked at again."""
@@ -97,7 +108,7 @@ class Fleet:
                 continue
             before = old.accounts.get(name)
             if lane.is_gone or before is None or before.settings != account.settings:
-                self._change_lane(lane, account.settings, plugins[name])
+                await self._change_lane(lane, account.settings, plugins[name])
             if lane.health.lift():
                 keep_state(lane, ("provider.resumed", "the configuration was reloaded", None, None))
             lane.health.show(now)
@@ -112,7 +123,7 @@ class Fleet:
         for cause in SELF_RELEASING:
             ex.release_at(cause, now)
 
-    def _change_lane(self, lane: Lane, settings: ProviderSettings, plugin: Plugin) -> None:
+    async def _change_lane(self, lane: Lane, settings: ProviderSettings, plugin: Plugin) -> None:
         """The lane goes on under new settings; calls under way end on the old account, which closes after them."""
         old = lane.carrier
         if lane.is_gone:
@@ -122,10 +133,13 @@ class Fleet:
             lane.carrier.account = self.ex.book.accounts[settings.name]
         else:
             lane.carrier = self._make_carrier(settings, plugin)
+            await self._start_session(lane)
             if old.caller is not None:
                 self._nursery.start_soon(_close_later, old)
         lane.traits = lane.carrier.traits
         lane.ledger.credit, lane.ledger.spend = settings.credit, settings.spend
+        lane.ledger.has_balance = lane.health.has_probe = plugin.balance is not None
+        await self._recall_spent(lane)
         lane.health.breaker = settings.breaker
         lane.rate = RateBucket(settings.rate, self.ex.now())
 

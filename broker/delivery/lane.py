@@ -253,8 +253,10 @@ class Lane:
         return self._may_share(message) and all(flight.message.to != message.to for flight in batch)
 
     def _put_back(self, waiting: Waiting) -> None:
-        self._queues[waiting[0].priority].appendleft(waiting)
+        priority = waiting[0].priority
+        self._queues[priority].appendleft(waiting)
         self._size += 1
+        self._credits[priority] += 1  # its turn was not used: under a rate the low ones would lose theirs every time
 
     def _can_pay(self, candidate: Candidate) -> bool:
         if candidate.bucket is None:

@@ -6,6 +6,7 @@ are the truth; this is their sum in memory, rebuilt at start. All amounts are in
 """
 
 from collections import deque
+from collections.abc import Sequence
 
 from broker.routing.standing import Standing
 from broker.words.attempt import Attempt
@@ -109,6 +110,11 @@ class Ledger:
         if bucket is None or bucket.since is None or now - bucket.since < 60_000:
             return None
         return bucket.total * 3_600_000 // (now - bucket.since)
+
+    def recall(self, spent: Sequence[tuple[int, int]]) -> None:
+        """The spend of the past, from the store: (when the attempt opened, its price) each."""
+        self._spent = deque(sorted(spent))
+        self._spent_sum = sum(price for _, price in spent)
 
     def find_spend_end(self, price: int, now: int) -> int | None:
         """None while `price` more stays within the spend cap, else when enough of it will be past."""
