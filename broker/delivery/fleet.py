@@ -137,9 +137,11 @@ class Fleet:
             if old.caller is not None:
                 self._nursery.start_soon(_close_later, old)
         lane.traits = lane.carrier.traits
+        had_cap = lane.ledger.spend is not None
         lane.ledger.credit, lane.ledger.spend = settings.credit, settings.spend
         lane.ledger.has_balance = lane.health.has_probe = plugin.balance is not None
-        await self._recall_spent(lane)
+        if not had_cap:
+            await self._recall_spent(lane)
         lane.health.breaker = settings.breaker
         lane.rate = RateBucket(settings.rate, self.ex.now())
 
