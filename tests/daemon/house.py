@@ -245,7 +245,7 @@ class House:
 
     def told(self, *types: str) -> list[dict[str, Any]]:
         """Every event of these types so far."""
-        found = [json.loads(body) for _, body in self.query.read_events(0, 100_000)]
+        found = [{"seq": seq, **json.loads(body)} for seq, body in self.query.read_events(0, 100_000)]
         return [event for event in found if event["type"] in types]
 
 
