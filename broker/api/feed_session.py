@@ -127,6 +127,13 @@ class Session:
     async def run(self) -> None:
         """Serve the connection until either side ends it."""
         try:
+            await self._serve()
+            await self.wire.linger()
+        finally:
+            self.wire.cut()
+
+    async def _serve(self) -> None:
+        try:
             async with trio.open_nursery() as nursery:
                 connection = await self._shake_hands(nursery)
                 if connection is not None:
@@ -135,11 +142,8 @@ class Session:
                     with trio.move_on_after(CLOSE_WAIT):
                         await connection.aclose(*(self._farewell or ()))
                 nursery.cancel_scope.cancel()
-            await self.wire.linger()
         except* GONE:
-            pass  # the other side has gone; its place in the feed is its own to remember
-        finally:
-            self.wire.cut()
+            pass  # the other side has gone or goes; its place in the feed is its own to remember
 
     async def _shake_hands(self, nursery: trio.Nursery) -> WebSocketConnection | None:
         """The connection, None where the other side cannot do it or does not go on."""

@@ -1,7 +1,6 @@
 """A feed over a real store on loopback, and subscribers for it: what the tests of the feed share."""
 
 import json
-import socket
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -27,6 +26,11 @@ MASKED = "+8869•••678"
 NOW = 1_795_291_200_123
 
 Json = dict[str, Any]
+
+
+def make_unix(folder: Path) -> Settings:
+    """Settings for virtual time: a full TCP connection goes on by the kernel's own timers, which know nothing of a mock clock."""
+    return make_settings(f"unix:{folder}/feed.sock")
 
 
 def make_settings(listen: str = "127.0.0.1:0", *, require_token: bool = False, **tokens: TokenSettings) -> Settings:
@@ -79,11 +83,18 @@ class Rig:
                 task_status.started()
         self.served.set()
 
+    async def dial(self) -> trio.SocketStream:
+        """A connection to the feed's listener, of either kind."""
+        address = self.addresses[0]
+        if address.startswith("unix:"):
+            return await trio.open_unix_socket(address.removeprefix("unix:"))
+        return await trio.open_tcp_stream("127.0.0.1", self.port)
+
     @asynccontextmanager
     async def connect(
         self, query: str = "", *, headers: Sequence[tuple[str, str]] = (), subprotocols: Sequence[str] = ()
     ) -> AsyncIterator[WebSocketConnection]:
-        stream = await trio.open_tcp_stream("127.0.0.1", self.port)
+        stream = await self.dial()
         async with stream, trio.open_nursery() as nursery:
             ws = await wrap_client_stream(
                 nursery,
@@ -177,17 +188,32 @@ class Tap(trio.abc.Stream):
         await self.stream.aclose()
 
 
-async def connect_slowly(nursery: trio.Nursery, rig: Rig, query: str = "", buffer: int = 4096) -> tuple[WebSocketConnection, Tap]:
-    """A subscriber with a small receive buffer and a tap."""
-    sock = trio.socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer)
-    await sock.connect(("127.0.0.1", rig.port))
-    tap = Tap(trio.SocketStream(sock))
+async def connect_slowly(nursery: trio.Nursery, rig: Rig, query: str = "") -> tuple[WebSocketConnection, Tap]:
+    """A subscriber with a tap."""
+    tap = Tap(await rig.dial())
     # The annotation asks for a socket; the library reads and writes any stream.
-    ws = await wrap_client_stream(
-        nursery, cast(trio.SocketStream, tap), f"127.0.0.1:{rig.port}", "/v1/events" + (f"?{query}" if query else "")
-    )
-    return ws, tap
+    stream = cast(trio.SocketStream, tap)
+    return await wrap_client_stream(nursery, stream, f"127.0.0.1:{rig.port}", "/v1/events" + (f"?{query}" if query else "")), tap
+
+
+async def open_raw(rig: Rig, query: str, *headers: str) -> trio.SocketStream:
+    """A subscriber without a library: what it is sent is read as it comes."""
+    lines = [
+        f"GET /v1/events?{query} HTTP/1.1", f"Host: localhost:{rig.port}", "Upgrade: websocket", "Connection: Upgrade",
+        "Sec-WebSocket-Version: 13", "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==", *headers, "", "",
+    ]  # fmt: skip
+    stream = await rig.dial()
+    await stream.send_all("\r\n".join(lines).encode())
+    return stream
+
+
+async def read_to_end(stream: trio.abc.ReceiveStream) -> bytes:
+    """Everything up to the end of the connection."""
+    got = b""
+    with trio.fail_after(60):
+        while data := await stream.receive_some():
+            got += data
+    return got
 
 
 async def ask_http(rig: Rig, *lines: str) -> tuple[int, str]:

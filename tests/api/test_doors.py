@@ -1,5 +1,7 @@
 """The sockets of the doors: opened as asked or refused with what to do, never taken from the living, never left behind."""
 
+import errno
+import grp
 import os
 import socket
 import stat
@@ -118,13 +120,22 @@ async def test_what_cannot_be_a_socket(tmp_path: Path, name: str, group: str | N
 
 
 async def test_a_group_by_name(tmp_path: Path) -> None:
-    import grp
-
     group = grp.getgrgid(os.getgid()).gr_name
     listener = await open_unix(str(tmp_path / "a.sock"), 0o660, group)
     assert (tmp_path / "a.sock").lstat().st_gid == os.getgid()
     await listener.aclose()
     remove_socket(str(tmp_path / "a.sock"))
+
+
+async def test_what_fails_half_way_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_args: object) -> None:
+        raise PermissionError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(os, "chown", refuse)
+    group = grp.getgrgid(os.getgid()).gr_name
+    with pytest.raises(DoorError, match=rf'a\.sock: this user may not give it to the group "{group}"'):
+        await open_unix(str(tmp_path / "a.sock"), 0o660, group)
+    assert os.listdir(tmp_path) == []
 
 
 async def test_a_port(tmp_path: Path) -> None:

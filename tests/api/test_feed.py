@@ -10,7 +10,20 @@ import trio
 from broker.api.feed_pages import PAGE, Pages, Subscription
 from broker.store.contract import Entry
 from broker.store.ring import Ring
-from tests.api.feed_rig import NUMBER, Rig, ask_http, connect_slowly, make_settings, open_rig, read, read_close, read_seqs
+from tests.api.feed_rig import (
+    NUMBER,
+    Rig,
+    ask_http,
+    connect_slowly,
+    make_settings,
+    make_unix,
+    open_raw,
+    open_rig,
+    read,
+    read_close,
+    read_seqs,
+    read_to_end,
+)
 
 
 async def test_an_empty_feed_says_hello(tmp_path: Path) -> None:
@@ -143,6 +156,9 @@ async def test_a_batch_is_all_that_waits_but_at_most_500(tmp_path: Path) -> None
             await rig.publish([rig.tell(1)])
             await rig.publish([rig.tell(2), rig.tell(3)])
             assert [[event["seq"] for event in await read(ws)] for _ in range(2)] == [[1201], [1202, 1203]]
+        async with rig.connect("from=1200&batch=1") as late:
+            await read(late)
+            assert [event["seq"] for event in await read(late)] == [1201, 1202, 1203]
 
 
 # (parameters, the seqs of what comes out of MIXED)
@@ -216,6 +232,20 @@ async def test_a_subscriber_may_speak_and_is_not_heard(tmp_path: Path) -> None:
         assert (await read_close(ws))[0] == 1009
 
 
+async def test_who_speaks_too_much_still_hears_why_it_ends(tmp_path: Path) -> None:
+    """Closing with bytes unread would reset the connection, and take the last words with it."""
+    async with open_rig(tmp_path) as rig:
+        stream = await open_raw(rig, "")
+        async with stream:
+            hello = b""
+            while b'"hello"' not in hello:
+                hello += await stream.receive_some()
+            await stream.send_all(b"\x82\xff" + (1 << 20).to_bytes(8, "big") + bytes(4) + bytes(1 << 20))
+            await stream.send_eof()
+            got = await read_to_end(stream)
+        assert got.partition(b"\x88")[2][1:].startswith((1009).to_bytes(2, "big"))
+
+
 async def test_fifty_subscribers_cut_at_random_miss_nothing(tmp_path: Path) -> None:
     total, rng = 300, random.Random(20261121)
     complete = 0
@@ -229,7 +259,7 @@ async def test_fifty_subscribers_cut_at_random_miss_nothing(tmp_path: Path) -> N
         while not seen or seen[-1] < total:
             patience = own.randrange(1, 150)
             async with trio.open_nursery() as nursery:
-                ws, tap = await connect_slowly(nursery, rig, f"from={seen[-1] if seen else 0}&batch={batch}", 65_536)
+                ws, tap = await connect_slowly(nursery, rig, f"from={seen[-1] if seen else 0}&batch={batch}")
                 assert (await read(ws))["type"] == "hello"
                 while patience > 0 and (not seen or seen[-1] < total):
                     frame = await read(ws)
@@ -257,27 +287,42 @@ async def test_fifty_subscribers_cut_at_random_miss_nothing(tmp_path: Path) -> N
 
 async def test_at_the_end_everybody_gets_the_last_event_and_a_goodbye(tmp_path: Path) -> None:
     async with open_rig(tmp_path, before=3) as rig, rig.connect("from=0") as one, rig.connect("batch=1&from=3") as two:
-        await rig.publish([rig.teller.happen("node.stopping", 0)])
+        await read(one)
+        await read(two)
+        await rig.publish([*(rig.tell(n) for n in range(1100)), rig.teller.happen("node.stopping", 0)])
         rig.serving.cancel()
-        assert [(await read(one)).get("type") for _ in range(5)][-1] == "node.stopping"
-        assert [await read(two), (await read(two))[0]["type"]][-1] == "node.stopping"
+        assert [await read(one) for _ in range(1104)][-1]["type"] == "node.stopping"
+        assert [len(await read(two)) for _ in range(3)] == [500, 500, 101]
         assert (await read_close(one))[0] == 1001
         assert (await read_close(two))[0] == 1001
         with pytest.raises(OSError, match="all attempts to connect"):
             await trio.open_tcp_stream("127.0.0.1", rig.port)
 
 
+async def test_the_last_bell_rings_before_the_goodbye(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("broker.api.feed_pages.PACE", 1.0)
+    monkeypatch.setattr("broker.api.feed_pages.LONGEST_PACE", 60.0)
+    async with open_rig(tmp_path) as rig, rig.connect() as ws:
+        await read(ws)
+        await rig.publish([rig.tell(1)])
+        assert (await read(ws))["seq"] == 1
+        await rig.publish([rig.tell(2)])  # within the pause of the bell
+        rig.serving.cancel()
+        assert (await read(ws))["seq"] == 2
+        assert (await read_close(ws))[0] == 1001
+
+
 async def test_the_end_waits_for_nobody_who_does_not_answer(tmp_path: Path, autojump_clock: trio.testing.MockClock) -> None:
-    async with open_rig(tmp_path) as rig, trio.open_nursery() as nursery:
+    async with open_rig(tmp_path, settings=make_unix(tmp_path)) as rig, trio.open_nursery() as nursery:
         ws, tap = await connect_slowly(nursery, rig)
         await read(ws)
         tap.shut()
-        silent = await trio.open_tcp_stream("127.0.0.1", rig.port)  # never says what it wants
+        silent = await rig.dial()  # never says what it wants
         async with silent, tap.stream:
             await rig.publish_many(3000)
             start = trio.current_time()
             rig.serving.cancel()
-            await silent.receive_some()
+            assert await silent.receive_some() == b""
             await rig.served.wait()
             assert trio.current_time() - start <= 4
             nursery.cancel_scope.cancel()

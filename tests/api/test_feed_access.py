@@ -13,7 +13,7 @@ from broker.api.feed_pages import redact
 from broker.api.hosts import is_foreign, is_listed, split_host
 from broker.api.tokens import Credential
 from broker.words.settings import Settings, TokenSettings
-from tests.api.feed_rig import MASKED, NUMBER, Rig, ask_http, make_settings, open_rig, read, read_close
+from tests.api.feed_rig import MASKED, NUMBER, Rig, ask_http, make_settings, open_raw, open_rig, read, read_close
 
 CANARY_TEXT = "canary-3f9a"
 
@@ -83,8 +83,12 @@ async def test_no_number_and_no_text_leaves_for_who_may_not_see_them(tmp_path: P
     caplog.set_level(logging.DEBUG)
     async with open_rig(tmp_path, settings=make_tokens(), before=3, ring=2) as rig:
         await publish_secrets(rig)
+        numbers, text = [("Authorization", "Bearer t-numbers")], [("Authorization", "Bearer t-text")]
+        async with rig.connect("from=0&batch=1", headers=numbers) as one, rig.connect("from=0&batch=1", headers=text) as two:
+            assert [(await read(ws))["type"] for ws in (one, two)] == ["hello"] * 2
+            assert [NUMBER in str(await read(ws)) for ws in (one, two)] == [True, False]
         async with rig.connect(query, headers=[("Authorization", "Bearer t-all")]) as other:
-            reader = await open_raw(rig, query, "t-reader")
+            reader = await open_raw(rig, query, "Authorization: Bearer t-reader")
             while CANARY_TEXT not in str(await read(other)):
                 pass
             await publish_secrets(rig)
@@ -100,16 +104,6 @@ async def test_no_number_and_no_text_leaves_for_who_may_not_see_them(tmp_path: P
         assert secret not in caplog.text
     assert "t-reader" not in caplog.text
     assert "t-all" not in caplog.text
-
-
-async def open_raw(rig: Rig, query: str, token: str) -> trio.SocketStream:
-    stream = await trio.open_tcp_stream("127.0.0.1", rig.port)
-    lines = [
-        f"GET /v1/events?{query} HTTP/1.1", f"Host: localhost:{rig.port}", "Upgrade: websocket", "Connection: Upgrade",
-        "Sec-WebSocket-Version: 13", "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==", f"Authorization: Bearer {token}", "", "",
-    ]  # fmt: skip
-    await stream.send_all("\r\n".join(lines).encode())
-    return stream
 
 
 # (what is shown, the headers, the subprotocols, the code and a word of the reason; None where it is let in)

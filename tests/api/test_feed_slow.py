@@ -2,6 +2,7 @@
 
 import json
 import socket
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +14,14 @@ from broker.api.feed_pages import Pages, make_frame, make_frames
 from broker.api.wire import SEND_BUFFER, Wire
 from broker.store.contract import Entry
 from broker.store.ring import Ring
-from tests.api.feed_rig import Tap, connect_slowly, open_rig, read, read_close
+from tests.api.feed_rig import Tap, connect_slowly, make_unix, open_raw, open_rig, read, read_close, read_to_end
 
 MANY = 3000  # events of 400 bytes: far more than the two socket buffers hold
 
 
 @pytest.mark.parametrize("batch", [0, 1])
 async def test_a_slow_reader_gets_everything_later_and_the_others_now(tmp_path: Path, autojump_clock: MockClock, batch: int) -> None:
-    async with open_rig(tmp_path, ring=50) as rig, trio.open_nursery() as nursery:
+    async with open_rig(tmp_path, settings=make_unix(tmp_path), ring=50) as rig, trio.open_nursery() as nursery:
         slow, tap = await connect_slowly(nursery, rig, f"from=0&batch={batch}")
         async with tap.stream, rig.connect("batch=1") as quick:
             await read(slow)
@@ -43,7 +44,7 @@ async def test_a_slow_reader_gets_everything_later_and_the_others_now(tmp_path: 
 
 @pytest.mark.parametrize("pause", [20, 29])
 async def test_who_takes_a_frame_in_time_stays(tmp_path: Path, autojump_clock: MockClock, pause: int) -> None:
-    async with open_rig(tmp_path) as rig, trio.open_nursery() as nursery:
+    async with open_rig(tmp_path, settings=make_unix(tmp_path)) as rig, trio.open_nursery() as nursery:
         ws, tap = await connect_slowly(nursery, rig, "from=0")
         async with tap.stream:
             await read(ws)
@@ -57,7 +58,7 @@ async def test_who_takes_a_frame_in_time_stays(tmp_path: Path, autojump_clock: M
 
 @pytest.mark.parametrize("batch", [0, 1])
 async def test_who_takes_a_frame_just_too_late_is_told_so(tmp_path: Path, autojump_clock: MockClock, batch: int) -> None:
-    async with open_rig(tmp_path) as rig, trio.open_nursery() as nursery:
+    async with open_rig(tmp_path, settings=make_unix(tmp_path)) as rig, trio.open_nursery() as nursery:
         ws, tap = await connect_slowly(nursery, rig, f"from=0&batch={batch}")
         async with tap.stream:
             await read(ws)
@@ -79,7 +80,7 @@ async def test_who_takes_a_frame_just_too_late_is_told_so(tmp_path: Path, autoju
 
 @pytest.mark.parametrize("batch", [0, 1])
 async def test_who_takes_nothing_is_cut_without_a_word_in_a_frame(tmp_path: Path, autojump_clock: MockClock, batch: int) -> None:
-    async with open_rig(tmp_path) as rig, trio.open_nursery() as nursery:
+    async with open_rig(tmp_path, settings=make_unix(tmp_path)) as rig, trio.open_nursery() as nursery:
         ws, tap = await connect_slowly(nursery, rig, f"from=0&batch={batch}")
         async with tap.stream:
             await read(ws)
@@ -122,26 +123,25 @@ def split_events(data: bytes) -> list[dict[str, Any]]:
 
 
 async def test_who_does_not_answer_a_ping_is_gone(tmp_path: Path, autojump_clock: MockClock) -> None:
-    async with open_rig(tmp_path) as rig, trio.open_nursery() as nursery, rig.connect() as lively:
-        ws, tap = await connect_slowly(nursery, rig)
-        async with tap.stream:
-            await read(ws)
-            tap.shut()
+    async with open_rig(tmp_path, settings=make_unix(tmp_path)) as rig, rig.connect() as lively:
+        silent = await open_raw(rig, "")
+        async with silent:
             await trio.sleep(49)
             assert len(rig.door.show_subscribers()) == 2
             await trio.sleep(8)
             assert len(rig.door.show_subscribers()) == 1
-            tap.gate.set()
-            assert (await read_close(ws))[0] == 4408  # there was room to say it
-            await read(lively)
-            await rig.publish([rig.tell(1)])
-            assert (await read(lively))["seq"] == 1
-            nursery.cancel_scope.cancel()
+            frames, rest = split_frames(await read_to_end(silent))
+            assert [opcode for opcode, _ in frames] == [1, 9, 8]
+            assert frames[-1][1].startswith((4408).to_bytes(2, "big"))  # there was room to say it
+            assert rest == b""
+        await read(lively)
+        await rig.publish([rig.tell(1)])
+        assert (await read(lively))["seq"] == 1
 
 
 async def test_a_dead_line_costs_the_journal_nothing(tmp_path: Path, autojump_clock: MockClock) -> None:
     """Commits go on at their own pace while a hundred subscribers are stuck."""
-    async with open_rig(tmp_path) as rig, trio.open_nursery() as nursery:
+    async with open_rig(tmp_path, settings=make_unix(tmp_path)) as rig, trio.open_nursery() as nursery:
         for _ in range(20):
             ws, tap = await connect_slowly(nursery, rig, "from=0&batch=1")
             nursery.start_soon(hold_open, tap)
@@ -163,6 +163,7 @@ class Pair:
 
     def __init__(self) -> None:
         near, far = socket.socketpair()
+        self.near = near
         self.wire = Wire(trio.SocketStream(trio.socket.from_stdlib_socket(near)))
         self.far = trio.SocketStream(trio.socket.from_stdlib_socket(far))
         self.late = 0
@@ -245,11 +246,20 @@ async def test_after_a_half_frame_nothing_follows(autojump_clock: MockClock) -> 
     assert trio.current_time() == pytest.approx(35)
     with pytest.raises(trio.BrokenResourceError):
         await pair.wire.send_all(b"\x88\x00")
-    got = b""
-    while data := await pair.far.receive_some():
-        got += data
+    got = await read_to_end(pair.far)
     assert len(got) < len(frame)
     assert got == frame[: len(got)]
+    await pair.close()
+
+
+async def test_a_close_that_finds_no_room_does_not_wait_for_long(autojump_clock: MockClock) -> None:
+    pair = Pair()
+    with suppress(BlockingIOError):
+        while True:
+            pair.near.send(make_frame(b"x" * 100))
+    with pytest.raises(trio.BrokenResourceError):
+        await pair.wire.send_all(b"\x88\x00")
+    assert trio.current_time() == pytest.approx(10)
     await pair.close()
 
 
