@@ -89,11 +89,12 @@ async def test_held_messages_in_pages(store: Sqlite) -> None:
         cause = "no_credit" if number % 4 else "paused"
         store.put(f"h{number}", Step(id_, ("queued",), Change("held", cause, None, NOW + 100 + number % 2)))
     await store.journal.wait_committed()
-    for cause, count in ((None, 11), ("no_credit", 8), ("paused", 3), ("rule", 0)):
+    counts: dict[str | None, int] = {None: 11, "no_credit": 8, "paused": 3, "rule": 0}
+    for held_for, count in counts.items():
         seen: list[Any] = []
-        while page := store.query.read_held(cause, seen[-1] if seen else None, 3):
+        while page := store.query.read_held(held_for, seen[-1] if seen else None, 3):
             seen += page
-        assert len({m.id for m in seen}) == len(seen) == count == store.query.count_held(cause)
+        assert len({m.id for m in seen}) == len(seen) == count == store.query.count_held(held_for)
         assert [m.priority for m in seen] == sorted(m.priority for m in seen)
 
 
