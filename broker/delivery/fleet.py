@@ -48,11 +48,20 @@ class Fleet:
     async def start(self) -> None:
         """Start every lane and its polls."""
         ex = self.ex
+        ex.journal.on_full = self._note_room
         for lane in ex.lanes.values():
             await self._recall_spent(lane)
             await self._start_lane(lane)
         for cause in SELF_RELEASING:
             ex.release_at(cause, ex.now())  # who could take them may have changed while nobody looked
+
+    def _note_room(self, is_full: bool) -> None:
+        """The disk is full, or has room again: then every lane looks for what it left lying."""
+        ex = self.ex
+        if not is_full:
+            for lane in ex.lanes.values():
+                lane.expect(ex.now(), ex.now())
+            ex.router_bell.ring_at(0)
 
     async def _recall_spent(self, lane: Lane) -> None:
         """What was spent before a restart, or before a cap was set, counts under the cap."""

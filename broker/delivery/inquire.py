@@ -45,7 +45,7 @@ class Inquiry:
             "id": message.id,
             "status": message.status,
             "detail": message.detail,
-            "rule": message.progress.rule or rule or last["rule"],
+            "rule": last["rule"] or message.progress.rule or rule,
             "accepted_at": show_time(message.accepted_at),
             "valid_until": show_time(message.valid_until),
             "send_at": None if message.send_at is None else show_time(message.send_at),

@@ -53,8 +53,8 @@ class Orders:
     def find_lane(self, name: str | None) -> Lane:
         """The lane of a provider. Raises Refused with the names that exist."""
         lane = self.ex.lanes.get(name or "")
-        if lane is None:
-            known = ", ".join(self.ex.lanes) or "none"
+        if lane is None or lane.is_gone:
+            known = ", ".join(each.name for each in self.ex.lanes.values() if not each.is_gone) or "none"
             raise Refused("not_found", f"no provider of this name; there are: {known}", "name")
         return lane
 
