@@ -152,6 +152,25 @@ async def test_a_refused_half_of_shuts(store: Sqlite) -> None:
     assert (store.status("m1"), store.states("m1")) == ("sending", ["open"])
 
 
+async def test_a_step_that_comes_too_late_leaves_no_half(store: Sqlite) -> None:
+    """Its attempt is as expected and its status is not: a cancellation was faster."""
+    await store.have_sending("m1")
+    late = Step("m1", ("queued", "held"), change("failed"), (entry("late", "m1"),), shut=(Shut(1, ("open",), "refused", NOW, "rejected"),))
+    assert await store.do("late", late) is STALE
+    assert (store.status("m1"), store.states("m1")) == ("sending", ["open"])
+
+
+async def test_a_batch_done_again_opens_its_attempts_all_the_same(store: Sqlite) -> None:
+    await store.have_sending("m0")
+    store.accept(message("m1"))
+    store.put("open", Step("m1", ("queued",), sending(), (entry("sending m1", "m1"),), attempt("m1")))
+    store.put("half", Step("m0", ("sending",), sending(2), (), attempt("m0", 2), (Shut(1, ("open",), "open", None, code="x"),)))
+    await store.journal.wait_committed()
+    assert [answer for _, answer in store.answers] == [DONE, DONE, STALE]
+    assert (store.status("m1"), store.states("m1")) == ("sending", ["open"])
+    assert store.events()[-2:] == ["queued m1", "sending m1"]
+
+
 @pytest.mark.parametrize("name", ["text", "number"])
 async def test_what_cannot_be_written_fails_alone(store: Sqlite, name: str, caplog: pytest.LogCaptureFixture) -> None:
     """A lone surrogate, a number beyond 64 bits: no other operation and not the daemon pays for it."""
