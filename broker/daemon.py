@@ -59,6 +59,9 @@ from broker.words.settings import ProviderSettings, Settings
 log = logging.getLogger("broker.daemon")
 
 RING = 8192
+FAREWELL = 0.05
+"""Seconds at the end in which answers already given, and the last events, leave by their sockets."""
+
 TwinScript = Mapping[str, Mapping[str, Any]]
 
 
@@ -239,6 +242,7 @@ class Daemon:
                 ending.cancel_scope.cancel()
         with trio.CancelScope(shield=True, deadline=trio.current_time() + 5):
             await ex.journal.wait_committed()
+            await trio.sleep(FAREWELL)
         nursery.cancel_scope.cancel()
         return 0
 
