@@ -165,6 +165,7 @@ class House:
         try:
             async with trio.open_nursery() as outer:
                 await outer.start(self.journal.run)
+                outer.start_soon(self.journal.watch_room)
                 async with trio.open_nursery() as nursery:
                     self._scope = nursery.cancel_scope
                     self._twins_nursery = nursery
