@@ -86,18 +86,22 @@ class SqliteJournal:
         while self._answered < until:
             await self._idle.park()
 
+    def _is_lent(self) -> bool:
+        """True while the connection is retention's, or will be next."""
+        return self._writing or self._claims > 0
+
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Commit batches until cancelled. Raises StoreBroken when the store fails for good."""
         self._make_ballast()
         task_status.started()
         while True:
-            while not self._pending or self._writing or self._claims:
+            while not self._pending or self._is_lent():
                 await self._lot.park()
             if not self._hurry:
                 with trio.move_on_after(COMPANY):
                     while not self._hurry:
                         await self._lot.park()
-                if self._writing or self._claims:
+                if self._is_lent():
                     continue  # retention took the connection meanwhile
             batch = self._pending[:BATCH]
             del self._pending[:BATCH]
