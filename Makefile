@@ -17,8 +17,9 @@ help: ## show this list
 demo: .venv/.runtime ## watch the broker at work over simulated providers
 	$(BIN)/broker demo $(ARGS)
 
-run: .venv/.runtime ## run the broker with ./broker.toml
-	$(BIN)/broker run $(ARGS)
+# Without accounts there is nobody to send to, so the twins answer unless ARGS says otherwise.
+run: .venv/.runtime ## run the broker with ./broker.toml, each provider played by its twin
+	$(BIN)/broker run $(or $(ARGS),--twins)
 
 test: .venv/.dev ## run the tests
 	$(BIN)/python -m pytest -n 2 $(ARGS)
