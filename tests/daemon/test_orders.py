@@ -99,7 +99,9 @@ async def test_a_cancel_and_a_send_at_once_make_one_end(make_house: MakeHouse, a
 
 async def test_orders_for_many(house: House, autojump_clock: MockClock) -> None:
     await house.order("pause", name="a")
-    ids = [await house.take(tags=["a", f"n{n % 2}"], text=f"{TEXT} {n}") for n in range(1200)]
+    async with await house.connect() as wire:
+        await wire.send(*[{"to": TO, "text": f"{TEXT} {n}", "tags": ["a", f"n{n % 2}"]} for n in range(1200)])
+        ids = [(await wire.hear())["id"] for _ in range(1200)]
     await trio.sleep(2)
     assert (await house.order("held"))["total"] == 1200
     assert len((await house.order("held"))["held"]) == 1000
