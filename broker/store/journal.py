@@ -213,7 +213,10 @@ class SqliteJournal:
         return False
 
     async def forget(self, work: Callable[[sqlite3.Connection], bool]) -> bool:
-        """Do a page of retention `work` in a transaction of its own, what it drops overwritten. True when there may be more."""
+        """Do a page of retention `work` in a transaction of its own, what it drops overwritten. True when there may be more.
+
+        Overwritten are the rows as they are then. Copies that earlier updates left in free space stay until SQLite uses it again.
+        """
         self._claims += 1  # the next batch lets this pass: under load there is no quiet moment to wait for
         try:
             while self._writing:
