@@ -58,7 +58,7 @@ def find_missing(bench: Bench) -> str | None:
     lacking = [name for name in ("bearerbox", "smsbox") if shutil.which(name) is None]
     if lacking:
         return f"{' and '.join(lacking)} (Kannel) not on the path"
-    return None if "asker" in bench.tools.commands else "its client needs a C compiler"
+    return None if bench.tools.language == "C" else "its client here is in C alone"
 
 
 def run_kannel(bench: Bench, count: int, warm: int) -> tuple[float, float]:
@@ -101,7 +101,7 @@ def _answers(port: int) -> bool:
 def _ask(bench: Bench, port: int, count: int) -> int:
     """Submit; the time of the first request."""
     words = (port, count, min(CONNECTIONS, count), US, US_DIGITS)
-    found = json.loads(read_end(bench.stage.start(*bench.tools.commands["asker"], *map(str, words)), "Kannel's client", 300))
+    found = json.loads(read_end(bench.stage.start(*bench.tools.find("asker"), *map(str, words)), "Kannel's client", 300))
     if found["refused"]:
         raise Trouble(f"Kannel refused {found['refused']} submits")
     return int(found["first"])

@@ -20,28 +20,35 @@ import msgspec
 from tests.bench.rig import PATIENCE, Daemon, Stage, Trouble, end
 
 HERE = Path(__file__).parent
-KINDS = ("sink", "client", "subscriber")
-C_ONLY = "asker"
 SLOWEST = 1_000
 """Acknowledgements a second below which a client is given up."""
 
 
 class Tools:
-    """How to start each kind of peer."""
+    """How to start each kind of peer: compiled when it is first asked for."""
 
     def __init__(self, stage: Stage, *, python: bool = False) -> None:
-        compiler = None if python else shutil.which("cc") or shutil.which("gcc") or shutil.which("clang")
-        self.language = "C" if compiler else "Python"
-        self.commands: dict[str, list[str]] = {}
-        for kind in KINDS if compiler is None else (*KINDS, C_ONLY):
-            if compiler is None:
-                self.commands[kind] = [sys.executable, "-P", "-S", "-E", str(HERE / f"{kind}.py")]
-                continue
-            target = stage.folder / kind
-            done = subprocess.run([compiler, "-O2", "-o", target, HERE / f"{kind}.c"], capture_output=True, text=True, check=False)
+        self._folder = stage.folder
+        self._compiler = None if python else shutil.which("cc") or shutil.which("gcc") or shutil.which("clang")
+        self._built: set[str] = set()
+
+    @property
+    def language(self) -> str:
+        """What the peers are written in."""
+        return "Python" if self._compiler is None else "C"
+
+    def find(self, kind: str) -> list[str]:
+        """The command of a kind, one of `sink` `client` `subscriber` `asker`; there is no `asker` in Python."""
+        if self._compiler is None:
+            return [sys.executable, "-P", "-S", "-E", str(HERE / f"{kind}.py")]
+        target = self._folder / kind
+        if kind not in self._built:
+            command = [self._compiler, "-O2", "-o", str(target), str(HERE / f"{kind}.c")]
+            done = subprocess.run(command, capture_output=True, text=True, check=False)
             if done.returncode:
                 raise Trouble(f"{kind}.c does not compile; --python-peers does without: {done.stderr[:500]}")
-            self.commands[kind] = [str(target)]
+            self._built.add(kind)
+        return [str(target)]
 
 
 class Report(NamedTuple):
@@ -78,7 +85,7 @@ US_DIGITS = 6
 def start_client(stage: Stage, tools: Tools, daemon: Daemon, load: Load) -> "subprocess.Popen[str]":
     """Begin to submit. `read_report` waits for the end."""
     words = (load.count, load.connections, load.window, load.rate, load.to, load.digits, load.extra)
-    return stage.start(*tools.commands["client"], daemon.submit_socket, *map(str, words))
+    return stage.start(*tools.find("client"), daemon.submit_socket, *map(str, words))
 
 
 def read_report(process: "subprocess.Popen[str]", *, seconds: float) -> Report:
@@ -112,7 +119,7 @@ class Sink:
     def __init__(self, stage: Stage, tools: Tools, capacity: int, *, holds: bool = False, body: str = "") -> None:
         path = stage.make_folder() / "log"
         self._capacity = capacity
-        self._process = stage.start(*tools.commands["sink"], path, str(capacity), "hold" if holds else "answer", body)
+        self._process = stage.start(*tools.find("sink"), path, str(capacity), "hold" if holds else "answer", body)
         assert self._process.stdout is not None
         self.port = int(self._process.stdout.readline())
         with path.open("rb") as file:
@@ -149,7 +156,7 @@ class Subscribers:
 
     def __init__(self, stage: Stage, tools: Tools, daemon: Daemon, count: int, word: str, expect: int, *, after: int | None = None) -> None:
         target = "/v1/events?batch=1" + ("" if after is None else f"&from={after}")
-        self._process = stage.start(*tools.commands["subscriber"], str(daemon.feed_port), str(count), target, word, str(expect))
+        self._process = stage.start(*tools.find("subscriber"), str(daemon.feed_port), str(count), target, word, str(expect))
         assert self._process.stdout is not None
         if self._process.stdout.readline() != "ready\n":
             raise Trouble("the feed did not take the subscribers")
