@@ -74,7 +74,17 @@ class Carrier:
             return _fault(self.plugin.name, error, sends, "in_doubt")
         if len(outcomes) != len(sends):
             return _fault(self.plugin.name, ValueError("not one outcome for each send"), sends, "in_doubt")
+        if reply.status in (429, 503) and "retry-after" in reply.headers:
+            return [self._add_wait(outcome, reply, now()) for outcome in outcomes]
         return outcomes
+
+    @staticmethod
+    def _add_wait(outcome: Outcome, reply: Reply, now: int) -> Outcome:
+        """The plugin knows what its provider's status means; when to come again is HTTP's own word."""
+        hint = judge(reply, frozenset(), now)
+        if hint is None or outcome.retry_after is not None or outcome.class_ not in ("unavailable", "throttled"):
+            return outcome
+        return msgspec.structs.replace(outcome, retry_after=hint.retry_after)
 
     async def _submit_session(self, session: Session, sends: Sequence[Send]) -> list[Outcome]:
         with trio.move_on_after(self.timeout / 1000):
