@@ -3,7 +3,7 @@
 from itertools import permutations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from broker.policy import judge_receipt
@@ -120,6 +120,7 @@ STARTS = st.sampled_from(
 ARRIVALS = st.lists(st.tuples(st.integers(0, 2), st.sampled_from(RECEIPT_CLASSES)), max_size=6)
 
 
+@settings(max_examples=60)
 @given(STARTS, ARRIVALS)
 def test_any_order_ends_the_same(start: tuple[str, tuple[str, ...]], arrivals: list[tuple[int, str]]) -> None:
     ends = []

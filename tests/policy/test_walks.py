@@ -5,7 +5,7 @@ A small model of lane and router goes along: it ranks again before each attempt,
 
 from dataclasses import dataclass, field
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from broker.policy import Decision
@@ -158,6 +158,7 @@ def test_every_walk_ends_and_keeps_its_promises(rules: tuple[RuleSettings, ...],
     assert scene.message.progress.counted in (walk.counted, walk.counted - 1)  # `blocked` and `expired` end it uncounted
 
 
+@settings(max_examples=60)
 @given(RULES, TURNS, st.sampled_from((None, "", "canceled", "expired", "undelivered", "blocked")), st.booleans())
 def test_never_failed_where_a_copy_may_be_out(
     rules: tuple[RuleSettings, ...], turns: list[Turn], accepted: str | None, doubted: bool
@@ -170,6 +171,7 @@ def test_never_failed_where_a_copy_may_be_out(
         assert end != "failed"
 
 
+@settings(max_examples=30)
 @given(RULES, TURNS)
 def test_a_walk_is_determined_by_what_is_answered(rules: tuple[RuleSettings, ...], turns: list[Turn]) -> None:
     ends = []
