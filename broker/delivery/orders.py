@@ -195,7 +195,7 @@ class Orders:
             status, next_at, lane_name, final_at = "unconfirmed", 0, None, now
         else:
             status, lane_name, final_at = "sent", lane.name, None
-            next_at = find_next_query(lane.settings, attempt.closed_at or now, now, lane.can_query)
+            next_at = find_next_query(lane.settings, attempt.closed_at or now, now, lane.can_query and bool(attempt.refs))
         change = Change(status, detail, lane_name, next_at, None, None, None, final_at)
         entries = [ex.teller.tell(message, "sent", now, attempt, detail=detail)]
         if status != "sent":

@@ -44,7 +44,7 @@ async def run_polls(ex: Exchange, lane: Lane) -> None:
             attempt = _find_accepted(ex, lane, message)
             if attempt is None or ex.now() >= (attempt.closed_at or 0) + lane.settings.receipt_wait:
                 _give_up(ex, message, attempt)
-            elif lane.can_query:
+            elif lane.can_query and attempt.refs:
                 asked.append((message, attempt))
             else:
                 _ask_later(ex, lane, message, attempt)
@@ -72,7 +72,8 @@ def _give_up(ex: Exchange, message: Message, attempt: Attempt | None) -> None:
 
 
 def _ask_later(ex: Exchange, lane: Lane, message: Message, attempt: Attempt) -> None:
-    at = find_next_query(lane.settings, attempt.closed_at or 0, ex.now(), lane.can_query)
+    can_ask = lane.can_query and bool(attempt.refs)  # without the provider's id there is nothing to ask for
+    at = find_next_query(lane.settings, attempt.closed_at or 0, ex.now(), can_ask)
     ex.journal.put(Step(message.id, ("sent",), Change("sent", message.detail, lane.name, at), hurry=False))
 
 
