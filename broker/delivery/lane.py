@@ -207,8 +207,8 @@ class Lane:
                     self._size += 1
         self._has_more = more
         if not more:
-            following = self.ex.query.find_next_due(self.name)
-            if following is not None and following > now:
+            following = self.ex.query.find_next_due(self.name, now)  # not one that is due: it may be on its way already
+            if following is not None:
                 self.expect(following, now)
         return self._size > 0
 
