@@ -59,6 +59,7 @@ from broker.words.settings import ProviderSettings, Settings
 log = logging.getLogger("broker.daemon")
 
 RING = 8192
+LAST_COMMITS = 5.0
 FAREWELL = 0.05
 """Seconds at the end in which answers already given, and the last events, leave by their sockets."""
 
@@ -138,9 +139,10 @@ class Daemon:
                     finally:
                         for socket_path in (self.settings.submit.socket, self.settings.control.socket):
                             remove_socket(socket_path)
-                await journal.wait_committed()
-                while journal.waiting:  # an answer handed over more
+                with trio.move_on_after(LAST_COMMITS):  # a full disk may never take them: what is open is in doubt at the next start
                     await journal.wait_committed()
+                    while journal.waiting:  # an answer handed over more
+                        await journal.wait_committed()
                 outer.cancel_scope.cancel()
         except* StoreBroken as broken:
             log.critical("stopped: %s", broken.exceptions[0])

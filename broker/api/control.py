@@ -95,6 +95,8 @@ class ControlDoor:
         try:
             if order.op in ("reload", "check"):
                 nursery.start_soon(self._apply, order, reply)
+            elif order.op == "stats":
+                nursery.start_soon(self._show_stats, reply)
             elif order.op == "balance" and order.refresh:
                 nursery.start_soon(self._refresh, order, reply)
             else:
@@ -114,8 +116,6 @@ class ControlDoor:
             reply(list_held(ex, order.cause))
         elif op == "status":
             reply(self._inquiry.status(order.id or "", None))
-        elif op == "stats":
-            reply(self._show_stats())
         elif op in ("cancel", "release"):
             selection = Selection(order.id, order.provider, order.tag, order.cause, order.all)
             (self._orders.cancel if op == "cancel" else self._orders.release)(selection, reply)
@@ -145,18 +145,21 @@ class ControlDoor:
         except NumberError as error:
             raise Refused("invalid_recipient", str(error), "number") from None
 
-    def _show_stats(self) -> dict[str, Any]:
+    async def _show_stats(self, reply: Callable[[dict[str, Any]], None]) -> None:
         ex = self._ex
-        return {
-            "ok": True,
-            "statuses": ex.query.count_statuses(),
-            "queued": ex.queued,
-            "node": ex.teller.node,
-            "version": __version__,
-            "uptime_ms": ex.now() - self._started_at,
-            "commits": ex.journal.commits,
-            "seq": ex.journal.ring.last,
-        }
+        statuses = await ex.query.survey_statuses()
+        reply(
+            {
+                "ok": True,
+                "statuses": statuses,
+                "queued": ex.queued,
+                "node": ex.teller.node,
+                "version": __version__,
+                "uptime_ms": ex.now() - self._started_at,
+                "commits": ex.journal.commits,
+                "seq": ex.journal.ring.last,
+            }
+        )
 
     async def _apply(self, order: Order, reply: Callable[[dict[str, Any]], None]) -> None:
         try:

@@ -220,13 +220,16 @@ class Orders:
         shut = Shut(attempt.n, (attempt.state,), "refused", None)
         detail = "a person says that it was not sent"
         rule = ex.find_rule(message, now)
-        if message.status in FINAL or now >= message.valid_until or rule is None:
-            status = "failed" if message.status == "unknown" and now < message.valid_until else "expired"
+        sides = ex.look_around(message, now, except_n=attempt.n)
+        if message.status in FINAL:
+            self._note_refused(message, attempt, shut, detail, reply)
+            return
+        if now >= message.valid_until or rule is None:
+            status = "unknown" if sides.doubted else "expired" if sides.accepted is None else sides.accepted or "unconfirmed"
             decision = Decision("end", status, 0, message.progress, detail=detail)
         elif message.progress.crashes >= POISON:
             decision = Decision("hold", "held", message.valid_until, message.progress, detail="poison")
         else:
-            sides = ex.look_around(message, now, except_n=attempt.n)
             outcome = Outcome("unreachable", None, detail)
             decision = decide(message, outcome, rule, attempt.provider, now, lambda: sides)
         is_end = decision.kind == "end"
@@ -249,6 +252,16 @@ class Orders:
             reply({"ok": True, "id": message.id, "status": decision.status})
 
         ex.journal.put(Step(message.id, (message.status,), change, (entry,), None, (shut,), done))
+
+    def _note_refused(self, message: Message, attempt: Attempt, shut: Shut, detail: str, reply: Reply) -> None:
+        """The message has ended already: what the person knows is kept with the attempt, and the feed hears of it."""
+        ex = self.ex
+        entry = ex.teller.tell(message, message.status, ex.now(), attempt, type_="message.receipt", detail=detail)
+
+        def done(answer: Answer, _value: object) -> None:
+            reply({"ok": True, "id": message.id, "status": message.status} if answer is Answer.DONE else _STALE)
+
+        ex.journal.put(Step(message.id, (message.status,), None, (entry,), None, (shut,), done))
 
     def pause(self, name: str | None, how: str) -> dict[str, Any]:
         """`paused` or `draining`: no new attempts; what is under way ends."""

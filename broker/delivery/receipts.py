@@ -13,7 +13,7 @@ from broker.delivery.lane import Lane
 from broker.delivery.notes import suppress
 from broker.delivery.router import put_decision
 from broker.policy import decide, judge_receipt
-from broker.store.contract import Answer, Change, Shut, Step
+from broker.store.contract import Answer, Change, LiveMessage, Shut, Step
 from broker.words.attempt import Attempt
 from broker.words.message import Message
 from broker.words.outcome import Outcome
@@ -39,7 +39,9 @@ async def take_receipts(ex: Exchange, lane: Lane, receipts: Sequence[Receipt]) -
 
 def apply_receipt(ex: Exchange, lane: Lane, id_: str, n: int, receipt: Receipt, tries: int = TRIES) -> None:
     """Judge one receipt for attempt `n` of message `id_` and journal what it changes."""
-    live = ex.query.find_live(id_)
+    # What was just sent is still at hand; if anything has changed it since, the step is stale and the store is asked.
+    recent = lane.recent.pop(id_, None)
+    live = LiveMessage(recent[0], [recent[1]]) if recent is not None and tries == TRIES else ex.query.find_live(id_)
     attempt = next((each for each in live.attempts if each.n == n), None) if live is not None else None
     if live is None or attempt is None or attempt.provider != lane.name:
         log.warning("receipt for no attempt of this account provider=%s class=%s", lane.name, receipt.class_)
@@ -52,7 +54,7 @@ def apply_receipt(ex: Exchange, lane: Lane, id_: str, n: int, receipt: Receipt, 
     finals = [each.receipt for each in others if each.receipt in FINAL_RECEIPTS and each.receipt is not None]
     highest = max(finals, key=RANK.__getitem__, default=None)
     verdict = judge_receipt(message.status, receipt.class_, attempt.receipt, any(map(_is_awaiting, others)), highest)
-    if verdict.status == "undelivered" and message.status == "sent" and _move_on(ex, lane, message, attempt, receipt):
+    if receipt.class_ == verdict.status == "undelivered" and message.status == "sent" and _move_on(ex, lane, message, attempt, receipt):
         return
     if verdict.receipt == attempt.receipt and verdict.status is None and attempt.state == "accepted":
         return  # a repetition: nothing to write

@@ -14,7 +14,7 @@ from broker.routing import Rule
 from broker.store.contract import Answer, Change, Move, Step
 from broker.store.failpoints import failpoint
 from broker.words.message import Message
-from broker.words.status import RANK
+from broker.words.status import RANK, SELF_RELEASING
 
 PAGE = 100
 CROWDED = 1.0
@@ -209,6 +209,8 @@ async def _release_held(ex: Exchange) -> None:
             lane.health.show(ex.now())  # the lane itself may not have looked at the clock yet
     for cause in due:
         del ex.releases[cause]
+    # Whatever ended: a message held for one provider's cause may have waited for another's, and bears the name of the first.
+    for cause in SELF_RELEASING if due else ():
         after: Message | None = None
         while rows := ex.query.read_held(cause, after, PAGE):
             after = rows[-1]

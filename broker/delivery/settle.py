@@ -45,6 +45,9 @@ def settle(ex: Exchange, flight: Flight, outcome: Outcome) -> None:
     message.next_at, message.progress = change.next_at, decision.progress
     if change.status in ("queued", "held"):
         ex.queued += 1
+    elif change.status == "sent" and attempt.n == 1:
+        attempt.state = "accepted"
+        lane.remember(message, attempt)
 
     def done(answer: Answer, _value: object) -> None:
         lane.release(flight)

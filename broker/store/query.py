@@ -137,9 +137,12 @@ class SqliteQuery:
                 after = page[-1].message
 
     def count_statuses(self) -> dict[str, int]:
-        """How many messages are in each live status, for operators; and how many in all."""
-        rows = self._conn.execute("SELECT status, count(*) FROM message GROUP BY status")
-        return {str(status): int(count) for status, count in rows}
+        """How many messages are in each status."""
+        return _count_statuses(self._conn)
+
+    async def survey_statuses(self) -> dict[str, int]:
+        """The same in a thread: it looks at every message, and the loop has others to serve."""
+        return await self.scan(_count_statuses)
 
     def count_queued(self) -> int:
         """Messages that count against max_queued: queued or held."""
@@ -208,3 +211,8 @@ class SqliteQuery:
         )
         values = (*statuses, after, provider, provider, provider, tag, tag, cause, cause, limit)
         return [read_message(row) for row in self._conn.execute(sql, values)]
+
+
+def _count_statuses(conn: sqlite3.Connection) -> dict[str, int]:
+    rows = conn.execute("SELECT status, count(*) FROM message GROUP BY status")
+    return {str(status): int(count) for status, count in rows}

@@ -38,7 +38,7 @@ async def test_a_person_says_not_sent(make_house: MakeHouse, autojump_clock: Moc
     assert house.ex.queued == 0
 
 
-@pytest.mark.parametrize(("outcome", "status", "state"), [("accepted", "unconfirmed", "accepted"), ("not-sent", "failed", "refused")])
+@pytest.mark.parametrize(("outcome", "status", "state"), [("accepted", "unconfirmed", "accepted"), ("not-sent", "unknown", "refused")])
 async def test_a_person_may_still_say_so_when_it_is_unknown(
     outcome: str, status: str, state: str, make_house: MakeHouse, autojump_clock: MockClock
 ) -> None:
