@@ -15,6 +15,11 @@ from tests.daemon.house import CANARIES, House, InMemory, Toml
 MakeHouse = Callable[..., Awaitable[House]]
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """`--seeds N`: how many random stories test_liveness tells."""
+    parser.addoption("--seeds", type=int, default=6)
+
+
 @pytest.fixture
 async def make_house(tmp_path: Path, autojump_clock: MockClock, nursery: trio.Nursery) -> AsyncIterator[MakeHouse]:
     """`await make_house(settings, twins)`: a running broker on virtual time."""

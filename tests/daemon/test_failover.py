@@ -40,18 +40,19 @@ class Busy:
         self._seconds: str | None = seconds
 
     def answer(self, request: TwinRequest, now: int) -> TwinReply:
-        if self._seconds is not None and request.query == "action=send":
+        if self._seconds is not None and request.query in ("", "action=send"):
             seconds, self._seconds = self._seconds, None
             return TwinReply(503, (("Retry-After", seconds),))
         reply: TwinReply = self._twin.answer(request, now)
         return reply
 
 
+@pytest.mark.parametrize("host", ["south", "north"])  # where the transport reads 503, and where the plugin does
 @pytest.mark.parametrize(("asked", "waited"), [("60", 60), ("86400", 15 * 60), ("0", 2.5)])
-async def test_retry_after_is_obeyed(asked: str, waited: float, make_house: MakeHouse, autojump_clock: MockClock) -> None:
-    house = await make_house({"providers": {"south": subito("south")}})
-    house.twins["south"] = Busy(house.twins["south"], asked)
-    reply = await house.until(await house.take(US), "sent", within=waited + 1)
+async def test_retry_after_is_obeyed(asked: str, waited: float, host: str, make_house: MakeHouse, autojump_clock: MockClock) -> None:
+    house = await make_house({"providers": {host: {"south": subito, "north": tatango}[host](host)}})
+    house.twins[host] = Busy(house.twins[host], asked)
+    reply = await house.until(await house.take(US), "sent", "unconfirmed", within=waited + 1)
     (refused,) = [event for event in reply["events"] if event["class"] == "unavailable"]
     assert read_time(refused["next_at"]) - read_time(refused["at"]) == int(waited * 1000)
 
