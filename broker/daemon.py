@@ -60,6 +60,7 @@ log = logging.getLogger("broker.daemon")
 
 RING = 8192
 LAST_COMMITS = 5.0
+SWITCH = 0.0005
 FAREWELL = 0.05
 """Seconds at the end in which answers already given, and the last events, leave by their sockets."""
 
@@ -316,6 +317,8 @@ def _run_in_thread() -> Callable[[Callable[[], None]], Any]:
 def run_daemon(config: Path, *, twins: bool = False) -> int:
     """`broker run`: the daemon in the foreground; the exit code."""
     os.umask(0o077)
+    # A COMMIT's thread asks for the interpreter lock twice; beside a busy loop each time costs a whole switch interval (5 ms by default).
+    sys.setswitchinterval(SWITCH)
     try:
         daemon = Daemon(config, twins=twins)
     except ConfigError as error:

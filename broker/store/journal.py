@@ -8,6 +8,7 @@ loop; then the ring gets the events. Never redoes a commit blindly: one that fai
 import logging
 import os
 import sqlite3
+import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,9 @@ log = logging.getLogger("broker.store")
 
 COMPANY = 0.020
 BATCH = 500
-WAL_LIMIT = 16 << 20
+CHANGES = 2_000
+PAUSE = 0.25
+"""A checkpoint follows a commit when so many rows have changed since the last one and so many seconds have passed."""
 BALLAST = 16 << 20
 FULL_RETRY = 1.0
 
@@ -51,6 +54,8 @@ class SqliteJournal:
         self.ring = ring
         self._pending: list[Operation] = []
         self._hurry = False
+        self._checkpointed = 0
+        self._checkpoint_at = 0.0
         self._lot = trio.lowlevel.ParkingLot()
         self._idle = trio.lowlevel.ParkingLot()
         self._writing = False
@@ -143,16 +148,15 @@ class SqliteJournal:
     def _finish(self) -> None:
         conn = self._writer.conn
         conn.execute("COMMIT")
-        if self._path is not None:
-            try:
-                size = os.stat(f"{self._path}-wal").st_size
-            except OSError:
-                return
-            if size > WAL_LIMIT:
-                try:
-                    conn.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
-                except sqlite3.Error as error:
-                    self._trouble = error  # the batch is committed, whatever becomes of this
+        changes, now = conn.total_changes, time.monotonic()
+        if self._path is None or changes - self._checkpointed < CHANGES or now - self._checkpoint_at < PAUSE:
+            return
+        self._checkpointed, self._checkpoint_at = changes, now
+        try:
+            # Little and often, and never waiting for a reader: a large one held every submit for as long as the disk took.
+            conn.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+        except sqlite3.Error as error:
+            self._trouble = error  # the batch is committed, whatever becomes of this
 
     def _look_at_trouble(self) -> None:
         """A checkpoint that only found no room or no turn comes again with the next commit; any other failure is the store's."""
