@@ -104,13 +104,14 @@ def submit(stage: Stage, tools: Tools, daemon: Daemon, load: Load) -> Report:
 def read_end(process: "subprocess.Popen[str]", who: str, seconds: float) -> str:
     """What a process prints until its end. Raises Trouble where it fails or takes longer."""
     try:
-        text, _ = process.communicate(timeout=seconds)
+        process.wait(timeout=seconds)  # what it prints is short: no pipe fills up meanwhile
     except subprocess.TimeoutExpired:
         end(process)
         raise Trouble(f"{who} was not done within {seconds:.0f} s") from None
     if process.returncode:
         raise Trouble(f"{who} failed")
-    return text
+    assert process.stdout is not None
+    return process.stdout.read()  # and not communicate(), which loses what a readline() before it had already buffered
 
 
 class Sink:
