@@ -118,14 +118,7 @@ class Orders:
         now = self.ex.now()
         progress = msgspec.structs.replace(message.progress, visited={}, provider=None, retries=0, waits=0, faults=0, crashes=0)
         decision = Decision("next", "queued", now, progress, detail="released by a person")
-        self._put(message, decision, ("held",), now, answer)
-
-    def _put(
-        self, message: Message, decision: Decision, expect: tuple[str, ...], now: int, answer: Callable[[bool], None]
-    ) -> None:
-        put_decision(self.ex, message, decision, expect, now)
-        # Behind the decision in the same batch: its answer is the decision's.
-        self.ex.journal.put(Put(done=lambda result, _value: answer(result is Answer.DONE)))
+        put_decision(self.ex, message, decision, ("held",), now, heard=answer)
 
     def _find(self, id_: str) -> Message:
         message = self.ex.query.find_message(id_)

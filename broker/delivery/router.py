@@ -17,6 +17,8 @@ from broker.words.message import Message
 from broker.words.status import RANK, SELF_RELEASING
 
 PAGE = 100
+WALK = 40
+REST = 3
 CROWDED = 1.0
 
 Cursor = tuple[int, int, str]
@@ -65,9 +67,18 @@ def expire(ex: Exchange, message: Message, now: int) -> None:
 
 
 def put_decision(
-    ex: Exchange, message: Message, decision: Decision, expect: tuple[str, ...], now: int, rule: str | None = None
+    ex: Exchange,
+    message: Message,
+    decision: Decision,
+    expect: tuple[str, ...],
+    now: int,
+    rule: str | None = None,
+    heard: Callable[[bool], None] | None = None,
 ) -> None:
-    """Journal a decision on a message that has no open attempt, with the event if its status changes; `rule` is told, not kept."""
+    """Journal a decision on a message that has no open attempt, with the event if its status changes; `rule` is told, not kept.
+
+    `heard` is told whether the decision stands once that is durable.
+    """
     status = decision.status
     is_end = decision.kind == "end"
     change = Change(
@@ -86,6 +97,8 @@ def put_decision(
     was_waiting = "sent" not in expect and "in_doubt" not in expect
 
     def done(answer: Answer, _value: object) -> None:
+        if heard is not None:
+            heard(answer is Answer.DONE)
         if answer is not Answer.DONE:
             return
         ex.queued += (status in ("queued", "held")) - was_waiting
@@ -156,14 +169,16 @@ async def _place_strays(ex: Exchange) -> None:
 async def _walk(ex: Exchange, read: Callable[[int, Cursor], list[Message]], work: Callable[[list[Message]], None]) -> None:
     """`work` on every page that `read(priority, after)` gives, strays first between pages."""
     for priority in (0, 1, 2):
-        after = START
+        after, begun = START, trio.current_time()
         while rows := read(priority, after):
             after = (rows[-1].next_at, rows[-1].valid_until, rows[-1].id)
             work(rows)
             failpoint("router.page")
             await ex.journal.wait_committed()
-            await trio.lowlevel.checkpoint()
+            # A quarter of the time for the rows of a provider that cannot serve, the rest for those that can.
+            await trio.sleep(REST * (trio.current_time() - begun))
             await _place_strays(ex)
+            begun = trio.current_time()
 
 
 async def _empty_lane(ex: Exchange, name: str, seen: dict[str, tuple[int, int]]) -> None:
@@ -175,7 +190,7 @@ async def _empty_lane(ex: Exchange, name: str, seen: dict[str, tuple[int, int]])
         lane = ex.lanes[name]
         if lane.standing.out is None or lane.health.is_probing:
             return []  # back, or about to be: its rows are its own again
-        return ex.query.read_due_after(name, priority, max(after, (since, 1 << 62, "")), now, PAGE)
+        return ex.query.read_due_after(name, priority, max(after, (since, 1 << 62, "")), now, WALK)
 
     await _walk(ex, read, lambda rows: _look_at(ex, rows, now))
     if ex.lanes[name].standing.out is not None and not ex.lanes[name].health.is_probing:
@@ -194,7 +209,7 @@ async def _hurry_lanes(ex: Exchange) -> None:
                 ex.journal.put(Move(waiting, lambda _answer, _value: ex.wake(name, now, now)))
 
         def read(priority: int, after: Cursor, name: str = name, now: int = now) -> list[Message]:
-            return ex.query.read_due_after(name, priority, max(after, (now, 1 << 62, "")), 1 << 62, PAGE)
+            return ex.query.read_due_after(name, priority, max(after, (now, 1 << 62, "")), 1 << 62, WALK)
 
         await _walk(ex, read, hurry)
 

@@ -6,6 +6,7 @@ import sqlite3
 import stat
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -94,14 +95,18 @@ class Site:
 
     async def serve(self, stream: trio.SocketStream) -> None:
         async with stream:
-            data = b""
-            while more := await stream.receive_some(65536):
-                data += more
-                if b"\r\n\r\n" in data and b"hash=" in data:
-                    self.taken.append(data)
-                    await trio.sleep(self.delay)
-                    await stream.send_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
-                    data = b""
+            with suppress(trio.BrokenResourceError):  # the broker was killed: the provider goes on
+                await self._answer(stream)
+
+    async def _answer(self, stream: trio.SocketStream) -> None:
+        data = b""
+        while more := await stream.receive_some(65536):
+            data += more
+            if b"\r\n\r\n" in data and b"hash=" in data:
+                self.taken.append(data)
+                await trio.sleep(self.delay)
+                await stream.send_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+                data = b""
 
 
 @pytest.fixture
