@@ -15,7 +15,7 @@ from broker.delivery.exchange import Exchange
 from broker.delivery.flight import Flight
 from broker.delivery.settle import settle
 from broker.provider.answers import judge
-from broker.provider.contract import Call, Outcome, Reply, Send, Session, Traits
+from broker.provider.contract import Call, Outcome, Reply, Send, Session, Settle, Traits
 from broker.routing import Account
 from broker.store.failpoints import failpoint
 from broker.words.message import Message
@@ -53,10 +53,15 @@ class Carrier:
         """The sender id for this message at this account."""
         return self.account.find_sender(message)
 
-    async def submit(self, sends: Sequence[Send], now: Callable[[], int]) -> list[Outcome]:
-        """Hand the messages over: one outcome each. Raises nothing but cancellation."""
+    async def submit(self, sends: Sequence[Send], now: Callable[[], int], settle: Settle) -> None:
+        """Hand the messages over; `settle(index, outcome)` once for each, as soon as it is known. Raises nothing but cancellation."""
         if self.session is not None:
-            return await self._submit_session(self.session, sends)
+            await self._submit_session(self.session, sends, settle)
+            return
+        for index, outcome in enumerate(await self._call(sends, now)):
+            settle(index, outcome)
+
+    async def _call(self, sends: Sequence[Send], now: Callable[[], int]) -> list[Outcome]:
         try:
             call = self.plugin.build(self.config, sends, now())
         except Exception as error:
@@ -86,13 +91,23 @@ class Carrier:
             return outcome
         return msgspec.structs.replace(outcome, retry_after=hint.retry_after)
 
-    async def _submit_session(self, session: Session, sends: Sequence[Send]) -> list[Outcome]:
+    async def _submit_session(self, session: Session, sends: Sequence[Send], settle: Settle) -> None:
+        waiting = set(range(len(sends)))
+
+        def settle_once(index: int, outcome: Outcome) -> None:
+            if index in waiting:  # a session that speaks twice of one message is not believed the second time
+                waiting.remove(index)
+                settle(index, outcome)
+
+        rest = Outcome("in_doubt", None, "no answer in time", evidence="timeout")
         with trio.move_on_after(self.timeout / 1000):
             try:
-                return await session.submit(sends)
+                await session.submit(sends, settle_once)
+                rest = Outcome("in_doubt", "plugin_error", "the plugin said nothing of it", evidence="plugin")
             except Exception as error:
-                return _fault(self.plugin.name, error, sends, "in_doubt")
-        return [Outcome("in_doubt", None, "no answer in time", evidence="timeout")] * len(sends)
+                rest = _fault(self.plugin.name, error, sends, "in_doubt")[0]
+        for index in tuple(waiting):
+            settle_once(index, rest)
 
 
 def _fault(name: str, error: Exception, sends: Sequence[Send], class_: str) -> list[Outcome]:
@@ -120,13 +135,16 @@ async def carry(ex: Exchange, carrier: Carrier, flights: list[Flight]) -> None:
     sends = [
         Send(flight.message, flight.attempt.id, flight.attempt.n, flight.attempt.sender, flight.attempt.key) for flight in flights
     ]
-    carrier.in_use += 1
-    try:
-        outcomes = await carrier.submit(sends, ex.now)
-    finally:
-        carrier.in_use -= 1
-    failpoint("attempt.answered")
-    for flight, outcome in zip(flights, outcomes, strict=True):
+
+    def settle_one(index: int, outcome: Outcome) -> None:
+        if not index:
+            failpoint("attempt.answered")
         if carrier.codes and outcome.code in carrier.codes and outcome.class_ != "accepted":
             outcome = msgspec.structs.replace(outcome, class_=cast(Any, carrier.codes[outcome.code]))
-        settle(ex, flight, outcome)
+        settle(ex, flights[index], outcome)
+
+    carrier.in_use += 1
+    try:
+        await carrier.submit(sends, ex.now, settle_one)
+    finally:
+        carrier.in_use -= 1

@@ -15,7 +15,7 @@ from broker.delivery.health import RateBucket
 from broker.delivery.lane import Lane
 from broker.delivery.notes import keep_state
 from broker.delivery.polls import run_balance, run_polls
-from broker.delivery.receipts import take_receipts
+from broker.delivery.port import LanePort
 from broker.provider.http import Account as HttpAccount
 from broker.provider.registry import Plugin
 from broker.routing import Book, Standing, compile_book
@@ -100,8 +100,7 @@ class Fleet:
 
     async def _start_session(self, lane: Lane) -> None:
         if lane.carrier.session is not None:
-            sink = partial(take_receipts, self.ex, lane)
-            await self._nursery.start(partial(lane.carrier.session.run, sink))
+            await self._nursery.start(lane.carrier.session.run, LanePort(self.ex, lane))
 
     async def apply(self, book: Book, plugins: Mapping[str, Plugin]) -> None:
         """Make `book` the newest: new lanes start, changed ones change, those gone end, and held messages are looked at again."""

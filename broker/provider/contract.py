@@ -11,27 +11,41 @@ A plugin of an HTTP provider is a module of data and pure functions, in the fixe
     query(config, asks, now) -> Call;  parse_query(config, reply, asks) -> list[Receipt]     one each, in order
     balance(config, now) -> Call;      parse_balance(config, reply) -> list[Balance] | Outcome
     buckets(config, message, sender) -> tuple[str, ...]             the credit buckets that may pay, in order
+    cancel(config, asks, now) -> Call; parse_cancel(config, reply, asks) -> list[Receipt]    `canceled`, or what the message is instead
+    contact(config, change, now) -> Call; parse_contact(config, reply) -> Outcome            the provider's address book
+    receipts(config, request, now) -> Parsed                        what a provider sent to our callback address
 
-`query`, `balance` and `buckets` only where the provider has them. `twin.py` beside it is the provider's side: `Twin`, below.
+An HLR request is a message of channel `hlr`: `build` asks, and the receipt that `parse_query`, `receipts` or a session gives carries
+a Lookup.
+
+Everything but `build` and `parse` only where the provider has it. `twin.py` beside it is the provider's side: `Twin`, below.
 A plugin does no I/O, reads no clock, and raises nothing for a reply: nonsense is class `in_doubt`. A session plugin gives
 `open_session(config, name) -> Session` instead of build and parse. Transport failures never reach a plugin.
 """
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 import msgspec
 
+from broker.words.inbound import Inbound
 from broker.words.message import Message
 from broker.words.outcome import Balance, Outcome
-from broker.words.receipt import Receipt
+from broker.words.receipt import Lookup, Receipt
 from broker.words.secret import Secret
 
 __all__ = [
     "Ask",
     "Balance",
     "Call",
+    "CallbackAnswer",
+    "CallbackRequest",
+    "ContactChange",
+    "Inbound",
+    "Lookup",
     "Outcome",
+    "Parsed",
+    "Port",
     "Receipt",
     "Reply",
     "Secret",
@@ -41,6 +55,7 @@ __all__ = [
     "Twin",
     "TwinReply",
     "TwinRequest",
+    "Unstored",
 ]
 
 
@@ -48,7 +63,8 @@ class Send(msgspec.Struct, frozen=True, gc=False):
     """One message to hand over: `attempt` is the attempt's id, `n` its number in the message, `sender` the sender id to use here.
 
     `key` is the idempotency key: it stays the same only for attempts that may repeat each other; `callback_url` is None unless
-    receipts can be pushed.
+    receipts can be pushed. `channel` and `body` are set where the rule sends the message by another channel, or with another text,
+    than its own: plugins read `via` and `text`.
     """
 
     message: Message
@@ -57,6 +73,34 @@ class Send(msgspec.Struct, frozen=True, gc=False):
     sender: str | None
     key: str
     callback_url: str | None = None
+    channel: str | None = None
+    body: str | None = None
+
+    @property
+    def via(self) -> str:
+        """The channel to send by."""
+        return self.channel or self.message.channel
+
+    @property
+    def text(self) -> str:
+        """The text to send; empty for the channels that have none."""
+        return self.body if self.body is not None else self.message.text or ""
+
+    def __repr__(self) -> str:
+        return f"Send({self.attempt})"  # its text and number belong in no traceback
+
+
+class ContactChange(msgspec.Struct, frozen=True):
+    """A change of the provider's address book: `action` is `add` or `delete`, `mobile` E.164."""
+
+    action: str
+    mobile: str
+    name: str = ""
+    surname: str = ""
+    comments: str = ""
+
+    def __repr__(self) -> str:
+        return f"ContactChange({self.action})"
 
 
 class Ask(msgspec.Struct, frozen=True, gc=False):
@@ -138,17 +182,72 @@ class Traits(msgspec.Struct, frozen=True, kw_only=True):
     doubt: frozenset[str] = frozenset()
 
 
+class CallbackRequest(msgspec.Struct, frozen=True):
+    """What a provider sent to our callback address, its secret already checked: `query` is raw, header names in lower case.
+
+    `token` is the last part of the path, None where there was none: `receipts` gives it back in each Receipt that it makes for it.
+    """
+
+    method: str
+    query: str
+    headers: dict[str, str]
+    body: bytes
+    token: str | None = None
+
+    def __repr__(self) -> str:
+        return f"CallbackRequest({self.method})"
+
+
+class CallbackAnswer(msgspec.Struct, frozen=True):
+    """What the provider wants to hear, sent only after whatever it told us is durable."""
+
+    status: int = 200
+    headers: tuple[tuple[str, str], ...] = (("Content-Type", "text/plain; charset=utf-8"),)
+    body: bytes = b""
+
+
+class Parsed(msgspec.Struct, frozen=True):
+    """What a callback said. `answer` also where nothing could be read of it: then a provider repeats, or not, as it likes."""
+
+    receipts: tuple[Receipt, ...] = ()
+    inbound: tuple[Inbound, ...] = ()
+    answer: CallbackAnswer = CallbackAnswer()
+
+
+class Unstored(Exception):
+    """Receipts or inbound messages cannot be made durable now: do not acknowledge them; the provider sends them again."""
+
+
+class Port(Protocol):
+    """What a session has of the broker."""
+
+    async def __call__(self, receipts: Sequence[Receipt], inbound: Sequence[Inbound] = ()) -> Sequence[str | None]:
+        """Make them durable; return after the commit: for each receipt the ref, as it was stored, that it matched, None for none.
+
+        Raises Unstored.
+        """
+
+    def report(self, outcome: Outcome | None) -> None:
+        """The session may submit (None), or why it may not: `unreachable`, `misconfigured` (a refused bind), `throttled`."""
+
+
+Settle = Callable[[int, Outcome], None]
+
+
 class Session(Protocol):
-    """A provider that keeps its own connection. `sink` returns after the receipts are committed."""
+    """A provider that keeps its own connection."""
 
-    async def run(self, sink: "Sink", *, task_status: Any) -> None:
-        """Serve until cancelled; `task_status.started()` when submits may begin."""
+    async def run(self, sink: Port, *, task_status: Any) -> None:
+        """Serve until cancelled; `task_status.started()` at once, before it is connected: `sink.report` says when it is."""
 
-    async def submit(self, sends: Sequence[Send]) -> list[Outcome]:
-        """Hand the messages over: one outcome each, in order."""
+    async def submit(self, sends: Sequence[Send], settle: Settle) -> None:
+        """Hand the messages over. `settle(index, outcome)` for each as soon as it is known; return when each was settled.
 
+        One call's messages do not wait for each other: the slot of each is free when its own outcome is durable.
+        """
 
-Sink = Callable[[Sequence[Receipt]], Awaitable[None]]
+    async def query(self, asks: Sequence[Ask]) -> list[Receipt]:
+        """Ask for the fate of attempts: one receipt each, in order. Only where the traits' `receipts` name `poll`."""
 
 
 class TwinRequest(msgspec.Struct, frozen=True):

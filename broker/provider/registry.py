@@ -23,7 +23,21 @@ from typing import Any
 import msgspec
 
 import broker
-from broker.provider.contract import Ask, Balance, Call, Outcome, Receipt, Reply, Send, Session, Traits, Twin
+from broker.provider.contract import (
+    Ask,
+    Balance,
+    Call,
+    CallbackRequest,
+    ContactChange,
+    Outcome,
+    Parsed,
+    Receipt,
+    Reply,
+    Send,
+    Session,
+    Traits,
+    Twin,
+)
 from broker.words.message import Message
 from broker.words.outcome import CLASSES
 from broker.words.receipt import RECEIPT_CLASSES
@@ -34,8 +48,14 @@ GROUP = "broker.plugins"
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
 _PACKAGE = Path(broker.__file__).resolve().parent
-_PAIRS = (("build", "parse"), ("query", "parse_query"), ("balance", "parse_balance"))
-_OPTIONAL = ("buckets", "open_session", "check", "batchable")
+_PAIRS = (
+    ("build", "parse"),
+    ("query", "parse_query"),
+    ("balance", "parse_balance"),
+    ("cancel", "parse_cancel"),
+    ("contact", "parse_contact"),
+)
+_OPTIONAL = ("buckets", "receipts", "open_session", "check", "batchable")
 
 
 class PluginError(Exception):
@@ -68,6 +88,11 @@ class Plugin:
     parse_query: Callable[[Any, Reply, Sequence[Ask]], list[Receipt]] | None = None
     balance: Callable[[Any, int], Call] | None = None
     parse_balance: Callable[[Any, Reply], list[Balance] | Outcome] | None = None
+    cancel: Callable[[Any, Sequence[Ask], int], Call] | None = None
+    parse_cancel: Callable[[Any, Reply, Sequence[Ask]], list[Receipt]] | None = None
+    contact: Callable[[Any, ContactChange, int], Call] | None = None
+    parse_contact: Callable[[Any, Reply], Outcome] | None = None
+    receipts: Callable[[Any, CallbackRequest, int], Parsed] | None = None
     buckets: Callable[[Any, Message, str | None], tuple[str, ...]] | None = None
     open_session: Callable[[Any, str], Session] | None = None
     check: Callable[[Any], Iterable[tuple[str, str]]] | None = None

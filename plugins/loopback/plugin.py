@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 import trio
 
-from broker.provider.contract import Outcome, Receipt, Send, Sink, Traits
+from broker.provider.contract import Ask, Outcome, Port, Receipt, Send, Settle, Traits
 
 TITLE = "Loopback: scripted outcomes, nothing leaves the process"
 MANUAL = "none; see this file"
@@ -38,12 +38,12 @@ class LoopbackSession:
     def __init__(self, config: Config) -> None:
         self._config = config
         self._script = cycle(config.outcomes) if config.outcomes else None
-        self._sink: Sink | None = None
+        self._sink: Port | None = None
         self._count = 0
         self._waiting: list[Receipt] = []
         self._lot = trio.lowlevel.ParkingLot()
 
-    async def run(self, sink: Sink, *, task_status: Any) -> None:
+    async def run(self, sink: Port, *, task_status: Any) -> None:
         """Report what was taken, until cancelled."""
         task_status.started()
         while True:
@@ -52,17 +52,20 @@ class LoopbackSession:
             receipts, self._waiting = self._waiting, []
             await sink(receipts)
 
-    async def submit(self, sends: Sequence[Send]) -> list[Outcome]:
+    async def submit(self, sends: Sequence[Send], settle: Settle) -> None:
         """Answer as the script says."""
         if self._config.delay:
             await trio.sleep(self._config.delay / 1000)
-        outcomes = [self._answer() for _ in sends]
-        if self._config.receipt != "none":
-            for send, outcome in zip(sends, outcomes, strict=True):
-                if outcome.class_ == "accepted":
-                    self._waiting.append(Receipt(self._config.receipt, outcome.refs[0], send.attempt))  # type: ignore[arg-type]  # as configured
-            self._lot.unpark_all()
-        return outcomes
+        for index, send in enumerate(sends):
+            outcome = self._answer()
+            settle(index, outcome)
+            if self._config.receipt != "none" and outcome.class_ == "accepted":
+                self._waiting.append(Receipt(self._config.receipt, outcome.refs[0], send.attempt))  # type: ignore[arg-type]  # as configured
+        self._lot.unpark_all()
+
+    async def query(self, asks: Sequence[Ask]) -> list[Receipt]:
+        """Nothing to ask: its receipts come at once."""
+        return [Receipt("query_error") for _ in asks]
 
     def _answer(self) -> Outcome:
         class_ = "accepted" if self._script is None else next(self._script)

@@ -14,7 +14,7 @@ from broker.delivery.carry import Carrier
 from broker.delivery.exchange import Exchange
 from broker.delivery.flight import Flight
 from broker.delivery.lane import Lane
-from broker.provider.contract import Outcome, Send
+from broker.provider.contract import Outcome, Send, Settle
 from broker.store.contract import Accept, Answer, Change, Operation, Shut, Step
 from broker.store.journal import SqliteJournal
 from broker.words.attempt import Attempt
@@ -51,13 +51,13 @@ def send_before_commit() -> None:
     launch, submit = Lane._launch, Carrier.submit
     known: dict[str, Outcome] = {}
 
-    async def submit_once(self: Carrier, sends: Sequence[Send], now: Callable[[], int]) -> list[Outcome]:
-        return [known.pop(send.attempt) for send in sends]
+    async def submit_once(self: Carrier, sends: Sequence[Send], now: Callable[[], int], settle: Settle) -> None:
+        for index, send in enumerate(sends):
+            settle(index, known.pop(send.attempt))
 
     async def send(lane: Lane, batch: list[Flight]) -> None:
         sends = [Send(each.message, each.attempt.id, each.attempt.n, each.attempt.sender, each.attempt.key) for each in batch]
-        outcomes = await submit(lane.carrier, sends, lane.ex.now)
-        known.update(zip((each.attempt for each in sends), outcomes, strict=True))
+        await submit(lane.carrier, sends, lane.ex.now, lambda index, outcome: known.update({sends[index].attempt: outcome}))
         launch(lane, batch)
 
     def launch_late(self: Lane, batch: list[Flight]) -> None:

@@ -1,0 +1,22 @@
+"""An inbound message (MO): what a handset sent to one of our numbers. The truth lives in the store."""
+
+import msgspec
+
+
+class Inbound(msgspec.Struct, frozen=True, gc=False):
+    """One whole inbound message, concatenated parts already joined.
+
+    `sender` is the handset's number in E.164 where it can be read, else as it came; `to` our own number or short code as the provider
+    names it, None where it does not; `ref` the provider's id, None where it gives none (then an identical one within 60 s is the same:
+    CONTRACT §10); `at` the provider's own time, milliseconds UTC; `segments` the parts that it came in.
+    """
+
+    sender: str
+    text: str
+    to: str | None = None
+    ref: str | None = None
+    at: int | None = None
+    segments: int = 1
+
+    def __repr__(self) -> str:
+        return "Inbound(…)"  # its number and text belong in no traceback
