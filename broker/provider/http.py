@@ -6,6 +6,7 @@ failure proves stands in `answers`; what was offered to the wire, in `transport`
 """
 
 import logging
+import re
 import ssl
 import sys
 from functools import lru_cache
@@ -32,6 +33,7 @@ _log = logging.getLogger(__name__)
 _DEFAULTS = ((b"User-Agent", f"broker/{__version__}".encode()), (b"Accept", b"*/*"))
 # What the transport says itself: another value would contradict the bytes that go out, or ask for what is refused.
 _OURS = frozenset({b"accept-encoding", b"connection", b"content-length", b"expect", b"host", b"transfer-encoding", b"upgrade"})
+_is_target = re.compile(rb"[\x21-\x7e]+").fullmatch  # RFC 9112, 3.2: nothing that could end the line
 _MOST_ADDRESSES = 64  # a provider that writes ids into its paths must not fill the memory
 
 # evidence → httpx's name for it; every other one is a ConnectError
@@ -187,18 +189,20 @@ def make_exchange(request: httpx.Request, body: bytes) -> Exchange:
     if scheme not in ("http", "https") or not host:
         raise Fault("url")
     length = len(body) if body or method not in ("GET", "HEAD") else None
+    target = request.extensions.get("target", url.raw_path)
+    if not _is_target(target):
+        raise Fault("request")
     try:
-        checked = check_headers(url.netloc, tuple(request.headers.raw), length)
-        target = request.extensions.get("target", url.raw_path)
-        head = h11.Request(method=method, target=target, headers=checked.headers)
-    except (h11.LocalProtocolError, UnicodeError):  # their texts show the header or the target
+        tail = write_head(method, url.netloc, tuple(request.headers.raw), length)
+    except (h11.LocalProtocolError, UnicodeError):  # their texts show the header
         raise Fault("request") from None
-    return Exchange(Origin(scheme, host, url.port or (443 if scheme == "https" else 80)), head, body)
+    head = b"%s %s%s" % (method.encode("ascii"), target, tail)
+    return Exchange(Origin(scheme, host, url.port or (443 if scheme == "https" else 80)), method, head, body)
 
 
 @lru_cache(1024)
-def check_headers(host: bytes, headers: tuple[tuple[bytes, bytes], ...], length: int | None) -> h11.Request:
-    """A request with these headers and ours, checked by h11; kept, since an account's differ in little but the length.
+def write_head(method: str, host: bytes, headers: tuple[tuple[bytes, bytes], ...], length: int | None) -> bytes:
+    """The head behind the target, with these headers and ours, by h11; kept, since an account's differ in little but the length.
 
     Raises h11.LocalProtocolError.
     """
@@ -206,4 +210,7 @@ def check_headers(host: bytes, headers: tuple[tuple[bytes, bytes], ...], length:
     whole.append((b"Accept-Encoding", b"identity"))
     if length is not None:
         whole.append((b"Content-Length", b"%d" % length))
-    return h11.Request(method="GET", target="/", headers=whole)
+    state = h11.Connection(h11.CLIENT)
+    written = state.send(h11.Request(method=method, target="*", headers=whole))
+    assert written is not None  # only a ConnectionClosed event has no bytes
+    return written[len(method) + 2 :]

@@ -1,4 +1,4 @@
-"""One account's connections: HTTP/1.1 by h11 over trio's streams, with the proof of what was not sent.
+"""One account's connections: HTTP/1.1 over trio's streams, with the proof of what was not sent.
 
 It never follows, repeats, decompresses, logs or reads the environment, and knows neither providers nor outcome classes.
 The point of no return is Exchange.stage: "offered" is set right before the first byte of a request is offered to an
@@ -11,20 +11,17 @@ from collections.abc import Awaitable, Callable
 from functools import cache
 from typing import NamedTuple
 
-import h11
 import msgspec
 import trio
 
+from broker.provider.reading import Answer, Fault, read_answer
+
 __all__ = ["Answer", "Exchange", "Fault", "OpenStream", "Origin", "Pool"]
 
-MAX_BODY = 256 * 1024
-MAX_HEAD = 64 * 1024
 KEPT_IDLE = 4.0
 """Seconds that an idle connection is kept: below the providers' own idle timeouts, so that no write meets a dying one."""
 
-_CHUNK = 16 * 1024  # a TLS record's most: a read leaves no half of one hidden in the decoder
 _LARGE = 64 * 1024  # a request that the socket's buffer may not take at once is written and answered side by side
-_MOST_INTERIM = 16  # answers of 1xx before the final one
 
 _TIMED_OUT = {"pool": "pool", "connect": "connect", "tls": "tls", "offered": "timeout"}
 
@@ -39,22 +36,15 @@ class Origin(NamedTuple):
     port: int
 
 
-class Answer(NamedTuple):
-    """A whole answer: header names in lower case, in their order."""
-
-    status: int
-    headers: list[tuple[bytes, bytes]]
-    body: bytes
-
-    def __repr__(self) -> str:
-        return f"Answer({self.status}, {len(self.body)} bytes)"
-
-
 class Exchange(msgspec.Struct):
-    """One request and how far it has come: `pool` (waits for a connection), `connect`, `tls`, `offered`."""
+    """One request and how far it has come: `pool` (waits for a connection), `connect`, `tls`, `offered`.
+
+    `head` is the request's head as the wire has it, its end included; the body's length stands in it.
+    """
 
     origin: Origin
-    head: h11.Request
+    method: str
+    head: bytes
     body: bytes
     stage: str = "pool"
 
@@ -67,14 +57,6 @@ class Exchange(msgspec.Struct):
         return f"Exchange({self.stage})"
 
 
-class Fault(Exception):
-    """The exchange failed; `evidence` is the one word of `answers` for how. It holds nothing of the request."""
-
-    def __init__(self, evidence: str) -> None:
-        super().__init__(evidence)
-        self.evidence = evidence
-
-
 @cache
 def share_ssl_context() -> ssl.SSLContext:
     """The one context of all accounts (each costs megabytes and tens of milliseconds): verified, TLS 1.2 at least."""
@@ -85,17 +67,15 @@ def share_ssl_context() -> ssl.SSLContext:
 
 
 class Connection:
-    """One established connection: a stream, and h11's view of the exchange that is on it."""
+    """One established connection, which carries one exchange at a time."""
 
-    __slots__ = ("_is_ended", "_state", "_stream", "idle_since", "is_clean", "origin")
+    __slots__ = ("_stream", "idle_since", "is_clean", "origin")
 
     def __init__(self, origin: Origin, stream: trio.abc.Stream) -> None:
         self.origin = origin
         self.idle_since = 0.0
         self.is_clean = False  # True while it may carry another request
         self._stream = stream
-        self._state = h11.Connection(h11.CLIENT)
-        self._is_ended = False
 
     def is_fresh(self) -> bool:
         """True while nothing came unasked on the idle connection, its end included."""
@@ -117,22 +97,20 @@ class Connection:
     async def carry(self, exchange: Exchange) -> Answer:
         """Write the request, read the answer. Raises Fault."""
         self.is_clean = False
-        # A new state for each exchange, told only of the head: the body's length stands there, so its bytes need no framing.
-        self._state = state = h11.Connection(h11.CLIENT, max_incomplete_event_size=MAX_HEAD)
-        data = (state.send(exchange.head) or b"") + exchange.body
+        data = exchange.head + exchange.body
         await trio.lowlevel.checkpoint_if_cancelled()  # a deadline that has passed by now is still before the write
         exchange.stage = "offered"
         if len(data) > _LARGE:
-            answer, is_written = await self._write_beside(data)
+            answer, is_written, is_clean = await self._write_beside(data, exchange.method)
         else:
             is_written = await self._write(data)
             try:
-                answer = await self._read()
+                answer, is_clean = await read_answer(self._stream, exchange.method)
             except Fault:
                 if is_written:
                     raise
                 raise Fault("write") from None
-        self.is_clean = is_written and state.their_state is h11.DONE and not state.trailing_data[0]
+        self.is_clean = is_written and is_clean
         return answer
 
     async def _write(self, data: bytes) -> bool:
@@ -142,9 +120,9 @@ class Connection:
             return False  # an answer may have come before the pipe broke: it is read all the same
         return True
 
-    async def _write_beside(self, data: bytes) -> tuple[Answer, bool]:
+    async def _write_beside(self, data: bytes, method: str) -> tuple[Answer, bool, bool]:
         """A large request: a server may answer (413) without reading it all, and then never read on."""
-        is_written, answer, evidence = False, None, ""
+        is_written, is_clean, answer, evidence = False, False, None, ""
 
         async def write() -> None:
             nonlocal is_written
@@ -153,56 +131,13 @@ class Connection:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(write)
             try:
-                answer = await self._read()
+                answer, is_clean = await read_answer(self._stream, method)
             except Fault as fault:  # kept out of the nursery, which would wrap it in a group
                 evidence = fault.evidence
             nursery.cancel_scope.cancel()
         if answer is None:
             raise Fault(evidence)
-        return answer, is_written
-
-    async def _read(self) -> Answer:
-        for _ in range(_MOST_INTERIM):
-            head = await self._next_event()
-            if not isinstance(head, h11.InformationalResponse):
-                break
-            if head.status_code == 101:
-                return Answer(101, [], b"")
-        if not isinstance(head, h11.Response):
-            raise Fault("protocol")
-        headers = list(head.headers)
-        for name, value in headers:
-            if name == b"content-encoding" and value.strip().lower() not in (b"", b"identity"):
-                raise Fault("encoding")
-        parts: list[bytes] = []
-        size = 0
-        while isinstance(event := await self._next_event(), h11.Data):
-            size += len(event.data)
-            if size > MAX_BODY:
-                raise Fault("too large")
-            parts.append(bytes(event.data))
-        if not isinstance(event, h11.EndOfMessage):  # a tunnel, after a CONNECT: no answer of a provider's
-            raise Fault("protocol")
-        return Answer(head.status_code, headers, b"".join(parts))
-
-    async def _next_event(self) -> object:
-        while True:
-            try:
-                event = self._state.next_event()
-            except h11.RemoteProtocolError as error:
-                if "_SWITCH_UPGRADE" in str(error):  # h11 takes a 101 that nobody asked for as an error
-                    return h11.InformationalResponse(status_code=101, headers=[])
-                if error.error_status_hint == 431:  # the head passed MAX_HEAD
-                    raise Fault("too large") from None
-                raise Fault("cut" if self._is_ended else "protocol") from None
-            if event is not h11.NEED_DATA:
-                return event
-            try:
-                data = await self._stream.receive_some(_CHUNK)
-            except (trio.BrokenResourceError, trio.ClosedResourceError):
-                raise Fault("reset") from None
-            self._is_ended = not data
-            self._state.receive_data(bytes(data))
+        return answer, is_written, is_clean
 
 
 class Pool:

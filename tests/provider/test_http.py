@@ -12,7 +12,8 @@ import trio.testing
 from broker.provider import http
 from broker.provider.contract import Outcome, Reply
 from broker.provider.http import Account, H11Transport, quiet_loggers
-from broker.provider.transport import MAX_BODY, MAX_HEAD, Answer, Fault, Pool
+from broker.provider.reading import MAX_BODY, MAX_HEAD, Answer, Fault
+from broker.provider.transport import Pool
 from tests.provider.wire import CANARY, OK, Opener, Script, Wire, check_silence, make_call, read_request, say
 
 
