@@ -28,6 +28,7 @@ from typing import Any, Protocol
 
 import msgspec
 
+from broker.text import encoding_of
 from broker.words.inbound import Inbound
 from broker.words.message import Message
 from broker.words.outcome import Balance, Outcome
@@ -86,6 +87,11 @@ class Send(msgspec.Struct, frozen=True, gc=False):
         """The text to send; empty for the channels that have none."""
         return self.body if self.body is not None else self.message.text or ""
 
+    @property
+    def encoding(self) -> str:
+        """The cheapest encoding of `text`: `gsm7` or `ucs2`."""
+        return self.message.encoding if self.body is None else encoding_of(self.body)
+
     def __repr__(self) -> str:
         return f"Send({self.attempt})"  # its text and number belong in no traceback
 
@@ -104,13 +110,17 @@ class ContactChange(msgspec.Struct, frozen=True):
 
 
 class Ask(msgspec.Struct, frozen=True, gc=False):
-    """One accepted attempt whose fate is asked for: the provider's ids, the recipient (E.164), our key, when it was accepted."""
+    """One accepted attempt whose fate is asked for: the provider's ids, the recipient (E.164), our key, when it was accepted.
+
+    `channel` is the one that it went by: a provider may answer for an `hlr` request elsewhere than for an SMS.
+    """
 
     attempt: str
     refs: tuple[str, ...]
     recipient: str
     key: str
     sent_at: int
+    channel: str = "sms"
 
     def __repr__(self) -> str:
         return f"Ask({self.attempt})"  # the recipient belongs in no traceback

@@ -95,9 +95,9 @@ def build(config: Config, sends: Sequence[Send], now: int) -> Call:
     fields = {
         "from": send.sender or "",
         "to": _write_mobile(message.to),
-        "message": message.text or "",
+        "message": send.text,
         # The manual's default is GSM, which mangles everything outside that alphabet: it is always said.
-        "coding": "GSM" if message.encoding == "gsm7" else "UTF-8",
+        "coding": "GSM" if send.encoding == "gsm7" else "UTF-8",
     }
     if send.callback_url is not None:
         fields["dlr-url"] = send.callback_url
@@ -124,7 +124,7 @@ def parse(config: Config, reply: Reply, sends: Sequence[Send]) -> list[Outcome]:
     """`ID:…` or `Error: …`, and it speaks of the whole call; with both the id holds, as an anomaly."""
     hidden = [config.password.reveal()]
     for send in sends:
-        hidden += send.message.text or "", send.message.to.removeprefix("+")
+        hidden += send.text, send.message.to.removeprefix("+")
     lines = _read_lines(reply.body)
     ids = [match[1] for line in lines if (match := _is_id(line))]
     errors = [line for line in lines if line.startswith(_ERROR)]

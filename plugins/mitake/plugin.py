@@ -102,7 +102,7 @@ def build(config: Config, sends: Sequence[Send], now: int) -> Call:
 
 
 def _build_get(config: Config, send: Send) -> Call:
-    text = send.message.text or ""
+    text = send.text
     pairs = [("dstaddr", _localise(send.message.to)), ("smbody", text)]
     if send.callback_url is not None:
         pairs.append(("response", send.callback_url))
@@ -112,7 +112,7 @@ def _build_get(config: Config, send: Send) -> Call:
 def _build_blocks(config: Config, sends: Sequence[Send]) -> Call:
     lines = []
     for n, send in enumerate(sends):
-        lines += [f"[{n}]", f"dstaddr={_localise(send.message.to)}", f"smbody={send.message.text or ''}"]
+        lines += [f"[{n}]", f"dstaddr={_localise(send.message.to)}", f"smbody={send.text}"]
         if send.callback_url is not None:
             lines.append(f"response={send.callback_url}")
     account = _encode([*_account(config), ("encoding", "UTF8")])
@@ -135,7 +135,7 @@ def _build_bulk(config: Config, sends: Sequence[Send]) -> Call:
 
 def _fields(send: Send) -> tuple[str, ...]:
     """The fields of one row, in the manual's order; dlvtime, vldtime and destname stay empty."""
-    text = re.sub("\r\n|\r|\n", "\x06", send.message.text or "")  # how `mtk` wants a line's end
+    text = re.sub("\r\n|\r|\n", "\x06", send.text)  # how `mtk` wants a line's end
     return (_client_id(send), _localise(send.message.to), "", "", "", send.callback_url or "", text)
 
 

@@ -96,7 +96,7 @@ def build(config: Config, sends: Sequence[Send], now: int) -> Call:
     return _post(
         config,
         "send",
-        [{"sender": send.sender or "", "dest": send.message.to, "text": send.message.text or ""} for send in sends],
+        [{"sender": send.sender or "", "dest": send.message.to, "text": send.text} for send in sends],
     )
 
 

@@ -63,7 +63,7 @@ _MEANINGS = {
 def build(config: Config, sends: Sequence[Send], now: int) -> Call:
     """The request for one message; ValueError for more, which nothing can carry."""
     (send,) = sends
-    text = send.message.text or ""
+    text = send.text
     key, digest = config.key.reveal(), _hash(config, text)
     form = [("key", key), ("recipient", _localise(send.message.to)), ("message", text), ("hash", digest)]
     return Call(
@@ -97,6 +97,6 @@ def parse(config: Config, reply: Reply, sends: Sequence[Send]) -> list[Outcome]:
 
 def _judge(code: str, send: Send) -> Outcome:
     class_ = CODES.get(code, "in_doubt")
-    if code == "401" and not (send.message.text or "").isascii():
+    if code == "401" and not send.text.isascii():
         class_ = "unsuitable"  # the key may be right, and their reading of the text's octets another than ours
     return Outcome(class_, code=code, detail=_MEANINGS.get(code))
