@@ -15,7 +15,7 @@ from broker.delivery.exchange import Exchange
 from broker.delivery.flight import Flight
 from broker.delivery.settle import settle
 from broker.provider.answers import judge
-from broker.provider.contract import Call, Outcome, Reply, Send, Session, Settle, Traits
+from broker.provider.contract import Call, Outcome, Port, Reply, Send, Session, Settle, Traits
 from broker.routing import Account
 from broker.store.failpoints import failpoint
 from broker.words.message import Message
@@ -34,7 +34,7 @@ class Caller(Protocol):
 
 
 class Carrier:
-    """A provider's plugin with what it needs to be used: its configuration, its HTTP account or its session."""
+    """A provider's plugin with what it needs to be used: its configuration, its HTTP account, its session, or both."""
 
     def __init__(
         self, plugin: Any, config: Any, account: Account, caller: Caller | None, session: Session | None, timeout: int
@@ -47,7 +47,21 @@ class Carrier:
         self.timeout = timeout
         self.codes: dict[str, str] = account.settings.codes
         self.in_use = 0
+        self.scope = trio.CancelScope()
+        self.ended = trio.Event()
+        if session is None:
+            self.ended.set()
         self.traits: Traits = plugin.find_traits(config)
+
+    @property
+    def has_balance(self) -> bool:
+        """True where the credit of this account can be asked for: some plugins can only where a key of theirs is set."""
+        return self.caller is not None and self.plugin.balance is not None and self.traits.unit is not None
+
+    @property
+    def can_query(self) -> bool:
+        """True where the provider can be asked for a message's fate."""
+        return "poll" in self.traits.receipts if self.session is not None else self.plugin.query is not None
 
     def find_sender(self, message: Message) -> str | None:
         """The sender id for this message at this account."""
@@ -60,6 +74,15 @@ class Carrier:
             return
         for index, outcome in enumerate(await self._call(sends, now)):
             settle(index, outcome)
+
+    async def run_session(self, port: Port, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Serve the session until cancelled, by `scope` where only this one shall end."""
+        assert self.session is not None
+        try:
+            with self.scope:
+                await self.session.run(port, task_status=task_status)
+        finally:
+            self.ended.set()
 
     async def _call(self, sends: Sequence[Send], now: Callable[[], int]) -> list[Outcome]:
         try:

@@ -19,6 +19,7 @@ from broker.delivery.port import LanePort
 from broker.provider.http import Account as HttpAccount
 from broker.provider.registry import Plugin
 from broker.routing import Book, Standing, compile_book
+from broker.words.outcome import Outcome
 from broker.words.settings import ProviderSettings, Settings
 from broker.words.status import SELF_RELEASING
 
@@ -85,22 +86,36 @@ class Fleet:
     def _make_carrier(self, settings: ProviderSettings, plugin: Plugin) -> Carrier:
         account = self.ex.book.accounts[settings.name]
         caller: Caller | None = None
-        session = None
-        if plugin.open_session is not None:
-            session = plugin.open_session(settings.config, settings.name)
-        else:
+        session = None if plugin.open_session is None else plugin.open_session(settings.config, settings.name)
+        if session is None or plugin.balance is not None:
             caller = HttpAccount(max_connections=settings.max_in_flight + 2, timeout=settings.timeout)
         return Carrier(plugin, settings.config, account, caller, session, settings.timeout)
 
     async def _start_lane(self, lane: Lane) -> None:
-        await self._start_session(lane)
+        await self._start_session(lane, lane.carrier)
         await self._nursery.start(lane.run)
         self._nursery.start_soon(run_polls, self.ex, lane)
         self._nursery.start_soon(run_balance, self.ex, lane)
 
-    async def _start_session(self, lane: Lane) -> None:
-        if lane.carrier.session is not None:
-            await self._nursery.start(lane.carrier.session.run, LanePort(self.ex, lane))
+    async def _start_session(self, lane: Lane, carrier: Carrier) -> None:
+        if carrier.session is not None:
+            await self._nursery.start(carrier.run_session, LanePort(self.ex, lane))
+
+    async def _replace(self, lane: Lane, old: Carrier, new: Carrier) -> None:
+        """End the old account after its last call, and only then start the new session: a provider may allow no bind beside it."""
+        with trio.move_on_after(old.timeout / 1000):
+            while old.in_use:  # noqa: ASYNC110  # a pause between looks, not a wait for an event
+                await trio.sleep(0.25)
+        old.scope.cancel()
+        await old.ended.wait()
+        if lane.carrier is new:
+            await self._start_session(lane, new)
+        else:
+            new.ended.set()  # another reload was quicker
+        while old.in_use:  # noqa: ASYNC110  # as above
+            await trio.sleep(0.25)
+        if old.caller is not None:
+            await old.caller.aclose()
 
     async def apply(self, book: Book, plugins: Mapping[str, Plugin]) -> None:
         """Make `book` the newest: new lanes start, changed ones change, those gone end, and held messages are looked at again."""
@@ -141,21 +156,14 @@ class Fleet:
             lane.carrier.account = self.ex.book.accounts[settings.name]
         else:
             lane.carrier = self._make_carrier(settings, plugin)
-            await self._start_session(lane)
-            if old.caller is not None:
-                self._nursery.start_soon(_close_later, old)
+            if lane.carrier.session is not None:
+                LanePort(self.ex, lane).report(Outcome("unreachable", None, "the session starts anew"))
+            self._nursery.start_soon(self._replace, lane, old, lane.carrier)
         lane.traits = lane.carrier.traits
         had_cap = lane.ledger.spend is not None
         lane.ledger.credit, lane.ledger.spend = settings.credit, settings.spend
-        lane.ledger.has_balance = lane.health.has_probe = plugin.balance is not None
+        lane.ledger.has_balance = lane.health.has_probe = lane.carrier.has_balance
         if not had_cap:
             await self._recall_spent(lane)
         lane.health.breaker = settings.breaker
         lane.rate = RateBucket(settings.rate, self.ex.now())
-
-
-async def _close_later(carrier: Carrier) -> None:
-    while carrier.in_use:  # noqa: ASYNC110  # a pause between looks, not a wait for an event
-        await trio.sleep(0.25)
-    if carrier.caller is not None:
-        await carrier.caller.aclose()

@@ -37,8 +37,8 @@ class Lane:
         self.carrier = carrier
         self.traits = carrier.traits
         self.standing = standing
-        self.ledger = Ledger(standing, settings.credit, settings.spend, carrier.plugin.balance is not None)
-        self.health = Health(standing, settings.breaker, has_probe=carrier.plugin.balance is not None)
+        self.ledger = Ledger(standing, settings.credit, settings.spend, carrier.has_balance)
+        self.health = Health(standing, settings.breaker, has_probe=carrier.has_balance)
         self.rate = RateBucket(settings.rate, ex.now())
         self.in_flight = 0
         self.bell = Bell()
@@ -61,7 +61,7 @@ class Lane:
     @property
     def can_query(self) -> bool:
         """True where the provider can be asked for a message's fate."""
-        return self.carrier.plugin.query is not None
+        return self.carrier.can_query
 
     @property
     def has_room(self) -> bool:

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 import trio
 
+from broker.delivery.carry import Carrier
 from broker.delivery.exchange import Exchange
 from broker.delivery.lane import Lane
 from broker.delivery.notes import keep_state, note_report
@@ -118,6 +119,8 @@ async def _query(ex: Exchange, lane: Lane, group: Sequence[tuple[Message, Attemp
     ]
     nothing = [None] * len(asks)
     try:
+        if carrier.session is not None:
+            return await _query_session(carrier, asks) or nothing
         call = carrier.plugin.query(carrier.config, asks, ex.now())
         assert carrier.caller is not None
         reply = await carrier.caller.call(call)
@@ -128,6 +131,15 @@ async def _query(ex: Exchange, lane: Lane, group: Sequence[tuple[Message, Attemp
         log.error("query failed provider=%s error=%s", lane.name, type(error).__name__)
         return nothing
     return receipts if len(receipts) == len(asks) else nothing
+
+
+async def _query_session(carrier: Carrier, asks: Sequence[Ask]) -> Sequence[Receipt]:
+    """One receipt for each, or nothing."""
+    assert carrier.session is not None
+    receipts: list[Receipt] = []
+    with trio.move_on_after(carrier.timeout / 1000):
+        receipts = await carrier.session.query(asks)
+    return receipts if len(receipts) == len(asks) else ()
 
 
 async def run_balance(ex: Exchange, lane: Lane) -> None:
@@ -149,7 +161,7 @@ async def run_balance(ex: Exchange, lane: Lane) -> None:
 async def ask_balance(ex: Exchange, lane: Lane) -> bool:
     """Ask once. True when the provider reported."""
     carrier = lane.carrier
-    if carrier.plugin.balance is None or carrier.caller is None:
+    if carrier.caller is None or not carrier.has_balance:
         return False
     before = {name: bucket.debited for name, bucket in lane.ledger.buckets.items()}
     try:

@@ -23,5 +23,9 @@ class LanePort:
         await take_receipts(self.ex, self.lane, receipts)
         return [None] * len(receipts)
 
+    def now(self) -> int:
+        """The exchange's clock."""
+        return self.ex.now()
+
     def report(self, outcome: Outcome | None) -> None:
         """The session may submit, or why it may not."""

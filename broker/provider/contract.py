@@ -20,7 +20,8 @@ a Lookup.
 
 Everything but `build` and `parse` only where the provider has it. `twin.py` beside it is the provider's side: `Twin`, below.
 A plugin does no I/O, reads no clock, and raises nothing for a reply: nonsense is class `in_doubt`. A session plugin gives
-`open_session(config, name) -> Session` instead of build and parse. Transport failures never reach a plugin.
+`open_session(config, name) -> Session | None` instead of build and parse, or beside them: None where this account's messages go by
+HTTP. A session may have an HTTP side for the balance. Transport failures never reach a plugin.
 """
 
 from collections.abc import Callable, Sequence
@@ -236,6 +237,9 @@ class Port(Protocol):
 
         Raises Unstored.
         """
+
+    def now(self) -> int:
+        """The broker's clock: milliseconds UTC."""
 
     def report(self, outcome: Outcome | None) -> None:
         """The session may submit (None), or why it may not: `unreachable`, `misconfigured` (a refused bind), `throttled`."""

@@ -94,7 +94,7 @@ class Plugin:
     parse_contact: Callable[[Any, Reply], Outcome] | None = None
     receipts: Callable[[Any, CallbackRequest, int], Parsed] | None = None
     buckets: Callable[[Any, Message, str | None], tuple[str, ...]] | None = None
-    open_session: Callable[[Any, str], Session] | None = None
+    open_session: Callable[[Any, str], Session | None] | None = None
     check: Callable[[Any], Iterable[tuple[str, str]]] | None = None
     batchable: Callable[[Any, Message], bool] | None = None
     narrow: Callable[[Any], Traits] | None = None

@@ -206,3 +206,20 @@ async def test_reloads_under_load_lose_nothing(make_house: MakeHouse, autojump_c
     copies = [sent[1] for twin in house.twins.values() for sent in twin.sent]
     assert len(copies) == len(set(copies))
     assert house.ex.queued == 0
+
+
+async def test_a_changed_session_starts_after_the_old_ones_last_call(make_house: MakeHouse, autojump_clock: MockClock) -> None:
+    house = await make_house({"providers": {"a": loopback(delay=2_000)}, "rules": [rule("a")]})
+    slow = await house.take()
+    await house.until(slow, "sending", within=1)
+    old = house.ex.lanes["a"].carrier
+    for delay in (1_000, 10):  # the second before the first could start
+        house.write({"providers": {"a": loopback(delay=delay)}, "rules": [rule("a")]})
+        assert (await house.order("reload"))["ok"]
+    await trio.sleep(1)
+    new = house.ex.lanes["a"].carrier
+    assert (old.in_use, old.ended.is_set(), new.ended.is_set()) == (1, False, False)
+    assert (await house.until(slow, "unconfirmed", within=3))["attempts"][0]["class"] == "accepted"
+    await trio.sleep(1)
+    assert (old.ended.is_set(), new.ended.is_set()) == (True, False)
+    await house.until(await house.take(text="quick"), "unconfirmed", within=1)
