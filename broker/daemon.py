@@ -47,7 +47,7 @@ from broker.delivery.watch import Watch
 from broker.ops.log import set_level, start_log
 from broker.ops.notify import find_watchdog, inherit_sockets, notify, notify_reloading
 from broker.provider.registry import Plugin, load_plugin
-from broker.provider.twin import serve_twin
+from broker.provider.twin import TwinPlace, aim, place_twin
 from broker.store.contract import StoreError
 from broker.store.journal import SqliteJournal, StoreBroken
 from broker.store.lock import FolderLock
@@ -99,7 +99,7 @@ class Daemon:
         self.twins = twins
         self.script = script or {}
         self.settings, self.plugins = load_settings(config, twins=twins)
-        self.twin_addresses: dict[str, str] = {}
+        self.twin_places: dict[str, TwinPlace] = {}
         self.served: dict[str, Any] = {}
         self.ready = trio.Event()
         self.feed_addresses: list[str] = []
@@ -209,21 +209,21 @@ class Daemon:
             return
         for name, provider in self.settings.providers.items():
             plugin = self.plugins[name]
-            if plugin.open_session is not None:
-                continue  # a session plugin of this version is its own twin
+            if not plugin.has_twin:
+                continue  # such as loopback, which is its own
             twin = make_twin(plugin, provider, self.script.get(name, {}))
             self.served[name] = twin
-            port = await nursery.start(partial(serve_twin, twin, clock=wall_clock))
-            self.twin_addresses[name] = f"http://127.0.0.1:{port}"
+            self.twin_places[name] = await place_twin(nursery, twin, wall_clock)
 
     def _aim_at_twins(self, settings: Settings) -> Settings:
         if not self.twins:
             return settings
         providers = {
-            name: _aim(provider, self.twin_addresses[name]) if name in self.twin_addresses else provider
+            name: msgspec.structs.replace(provider, config=aim(provider.config, self.twin_places[name]))
             for name, provider in settings.providers.items()
+            if name in self.twin_places
         }
-        return msgspec.structs.replace(settings, providers=providers)
+        return msgspec.structs.replace(settings, providers=settings.providers | providers)
 
     async def _wait_end(self, ex: Exchange, nursery: trio.Nursery) -> int:
         with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals:
@@ -269,7 +269,7 @@ class Daemon:
         try:
             settings, plugins = load_settings(self.config, twins=self.twins)
             if self.twins:
-                new = {name for name in settings.providers if name not in self.twin_addresses and not plugins[name].open_session}
+                new = {name for name in settings.providers if name not in self.twin_places and plugins[name].has_twin}
                 if new:
                     where = f"providers.{min(new)}"
                     raise ConfigError([Problem(where, None, "a provider added under --twins needs a restart", settings.file)])
@@ -296,13 +296,6 @@ def make_twin(plugin: Plugin, provider: ProviderSettings, script: Mapping[str, A
         if field.name in ("username", "password", "key"):
             known[field.name] = value.reveal() if hasattr(value, "reveal") else value
     return plugin.twin_type(**{**known, **script})
-
-
-def _aim(provider: ProviderSettings, address: str) -> ProviderSettings:
-    """The account with every address of its plugin pointing at its twin."""
-    config = provider.config
-    names = [field.name for field in msgspec.structs.fields(type(config)) if field.name in ("url", "long_url", "http_url")]
-    return msgspec.structs.replace(provider, config=msgspec.structs.replace(config, **dict.fromkeys(names, address)))
 
 
 def _run_in_thread() -> Callable[[Callable[[], None]], Any]:

@@ -16,8 +16,8 @@ from broker.cli.trouble import DONE, FAILED, Trouble
 if TYPE_CHECKING:
     from broker.provider.contract import Twin
 
-Served = tuple[str, str, str]
-"""A twin that is being served: plugin, address, the plugin's title."""
+Served = tuple[str, str | None, str | None, str]
+"""A twin that is being served: plugin, address of its HTTP side, of its SMPP side, the plugin's title."""
 
 
 def _read_port(text: str) -> int:
@@ -37,10 +37,12 @@ def twins(args: Namespace) -> int:
 
     def announce(served: Sequence[Served]) -> None:
         if args.json:
-            print_json({"ok": True, "twins": [{"name": name, "url": url} for name, url, _ in served]}, is_line=True)
+            print_json({"ok": True, "twins": [{"name": name, "url": url, "smpp": smpp} for name, url, smpp, _ in served]}, is_line=True)
             return
-        print_table(["plugin", Column("url"), "title"], served)
-        say("Write such an address as the `url` of a provider. Ctrl-C ends this.")
+        print_table(["plugin", Column("url"), "title"], [(name, url or smpp, title) for name, url, smpp, title in served])
+        if any(url and smpp for _, url, smpp, _ in served):
+            print_table(["plugin", Column("smpp")], [(name, smpp) for name, url, smpp, _ in served if url and smpp])
+        say("Write such an address as the `url` of a provider, or its parts as `host` and `port`. Ctrl-C ends this.")
 
     try:
         serve_twins(found, announce, first_port=args.port)
@@ -57,7 +59,7 @@ def find_twins(names: Sequence[str], plugin_path: Sequence[str]) -> dict[str, tu
     try:
         for name in names or sorted(find_plugins(plugin_path)):
             plugin = load_plugin(name, plugin_path)
-            if not names and not plugin.path.with_name("twin.py").is_file():
+            if not names and not plugin.has_twin:
                 continue  # such as loopback, which is its own twin
             found[name] = (plugin.title, plugin.twin_type())
     except PluginError as error:
@@ -72,25 +74,23 @@ def serve_twins(twins: dict[str, tuple[str, "Twin"]], announce: Callable[[Sequen
 
     Raises Trouble where a port is taken.
     """
-    from functools import partial
-
     import trio
 
     from broker.cli.loop import run_loop
-    from broker.provider.twin import serve_twin
+    from broker.provider.twin import place_twin
 
     async def serve() -> None:
         served: list[Served] = []
         async with trio.open_nursery() as nursery:
             for n, (name, (title, twin)) in enumerate(twins.items()):
                 wanted = first_port + n if first_port else 0
-                start = partial(serve_twin, twin, clock=now, port=wanted)
                 try:
-                    port: int = await nursery.start(start)
+                    place = await place_twin(nursery, twin, now, wanted)
                 except OSError as error:
                     message = f"port {wanted} cannot be had for {name}: {error.strerror}; choose another with --port"
                     raise Trouble(message, FAILED, "port") from None
-                served.append((name, f"http://127.0.0.1:{port}", title))
+                smpp = None if place.port is None else f"smpp://127.0.0.1:{place.port}"
+                served.append((name, place.url, smpp, title))
             announce(served)
 
     run_loop(serve)

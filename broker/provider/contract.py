@@ -53,6 +53,7 @@ __all__ = [
     "Secret",
     "Send",
     "Session",
+    "StreamTwin",
     "Traits",
     "Twin",
     "TwinReply",
@@ -282,6 +283,15 @@ class TwinReply(msgspec.Struct, frozen=True):
     body: bytes = b""
     delay: int = 0
     cut: int | None = None
+
+
+class StreamTwin(Protocol):
+    """The provider's side of a session: it speaks on a stream of bytes, and may keep time. Scripted and asked as Twin is."""
+
+    sent: list[tuple[str, str, str]]
+
+    async def converse(self, stream: Any, now: Callable[[], int]) -> None:
+        """Serve one connection (a trio stream) until it ends; `now` is the clock, milliseconds UTC."""
 
 
 class Twin(Protocol):

@@ -106,11 +106,16 @@ class Plugin:
         """The traits of one account: some hang on its keys, and then the plugin's own `traits(config)` says them."""
         return self.traits if self.narrow is None else self.narrow(config)
 
+    @property
+    def has_twin(self) -> bool:
+        """True where the provider's side stands beside the plugin."""
+        return self.path.name == "plugin.py" and self.path.with_name("twin.py").is_file()
+
     @cached_property
     def twin_type(self) -> Callable[..., Twin]:
         """The class `Twin` of its twin.py, loaded when it is first asked for. Raises PluginError where there is none."""
         path = self.path.with_name("twin.py")
-        if self.path.name != "plugin.py" or not path.is_file():
+        if not self.has_twin:
             raise PluginError(f'the plugin "{self.name}" has no twin: a file twin.py beside {self.path} would be it')
         check_writers(path)
         module = run_module(name_package(self.path, self.name), path)

@@ -1,4 +1,4 @@
-"""Serves a plugin's twin, the provider's side, over HTTP/1.1 (h11 on trio), for tests, `demo` and `run --twins`.
+"""Serves a plugin's twin, the provider's side, for tests, `demo` and `run --twins`: over HTTP/1.1 (h11 on trio), or on bare streams.
 
 It does what the twin says, delay and cut included, and decides nothing about a provider's answers. It is meant for one
 machine, not for the network; still, one bad connection never harms another.
@@ -7,13 +7,15 @@ machine, not for the network; still, one bad connection never harms another.
 import logging
 from collections.abc import Callable
 from functools import partial
+from typing import Any, NamedTuple
 
 import h11
+import msgspec
 import trio
 
-from broker.provider.contract import Twin, TwinReply, TwinRequest
+from broker.provider.contract import StreamTwin, Twin, TwinReply, TwinRequest
 
-__all__ = ["serve_twin"]
+__all__ = ["TwinPlace", "aim", "place_twin", "serve_stream_twin", "serve_twin"]
 
 _log = logging.getLogger(__name__)
 
@@ -46,6 +48,63 @@ async def serve_twin(
     listeners = await trio.open_tcp_listeners(port, host=host)
     task_status.started(listeners[0].socket.getsockname()[1])  # from here on a connect waits in the queue at worst
     await trio.serve_listeners(partial(_serve_connection, twin, clock), listeners)
+
+
+async def serve_stream_twin(
+    twin: StreamTwin,
+    *,
+    clock: Callable[[], int],
+    host: str = "127.0.0.1",
+    port: int = 0,
+    task_status: trio.TaskStatus[int] = trio.TASK_STATUS_IGNORED,
+) -> None:
+    """As `serve_twin`, for a twin that speaks on bare streams."""
+    listeners = await trio.open_tcp_listeners(port, host=host)
+    task_status.started(listeners[0].socket.getsockname()[1])
+    await trio.serve_listeners(partial(converse, twin, clock), listeners)
+
+
+async def converse(twin: StreamTwin, clock: Callable[[], int], stream: trio.abc.Stream) -> None:
+    """One connection of a stream twin, whatever becomes of it."""
+    try:
+        await twin.converse(stream, clock)
+    except (trio.BrokenResourceError, trio.ClosedResourceError):
+        pass  # the client is gone: nothing of ours is lost
+    except Exception as error:  # a twin's fault must not end the other connections with this one
+        _log.error("a twin failed: %s", type(error).__name__)
+    finally:
+        await trio.aclose_forcefully(stream)
+
+
+class TwinPlace(NamedTuple):
+    """Where a twin is served on 127.0.0.1: `url` its HTTP side, `port` its stream's; None for the side that it has not."""
+
+    url: str | None
+    port: int | None
+
+
+async def place_twin(nursery: trio.Nursery, twin: Any, clock: Callable[[], int], port: int = 0) -> TwinPlace:
+    """Start to serve every side of `twin`; `port` for the first of them, 0 for any. Raises OSError where it is taken."""
+    stream = url = None
+    if hasattr(twin, "converse"):
+        stream = await nursery.start(partial(serve_stream_twin, twin, clock=clock, port=port))
+        port = 0
+    if hasattr(twin, "answer"):
+        url = f"http://127.0.0.1:{await nursery.start(partial(serve_twin, twin, clock=clock, port=port))}"
+    return TwinPlace(url, stream)
+
+
+def aim(config: Any, place: TwinPlace) -> Any:
+    """A plugin's Config with every address in it pointing at the twin."""
+    values: dict[str, Any] = {}
+    names = {field.name for field in msgspec.structs.fields(type(config))}
+    if place.url is not None:
+        values |= dict.fromkeys(names & {"url", "long_url", "http_url"}, place.url)
+    if place.port is not None and "host" in names:
+        values |= {"host": "127.0.0.1", "port": place.port}
+        if "tls" in names:
+            values["tls"] = False
+    return msgspec.structs.replace(config, **values)
 
 
 async def _serve_connection(twin: Twin, clock: Callable[[], int], stream: trio.SocketStream) -> None:

@@ -5,13 +5,14 @@ import struct
 from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 
+import msgspec
 import pytest
 import trio
 import trio.testing
 
 from broker.provider.contract import Outcome, Reply, TwinReply, TwinRequest
 from broker.provider.http import Account
-from broker.provider.twin import MAX_BODY, MAX_HEAD, serve_twin
+from broker.provider.twin import MAX_BODY, MAX_HEAD, TwinPlace, aim, place_twin, serve_twin
 from tests.provider.wire import make_call
 
 NOW = 1_800_000_000_000
@@ -178,3 +179,38 @@ async def test_an_idle_connection_ends(scene: Scene, autojump_clock: trio.testin
     with trio.fail_after(100):
         assert await stream.receive_some(10) == b""
     await stream.aclose()
+
+
+class ParrotTwin(EchoTwin):
+    """Says again on a stream what it hears there, and fails at a swear word."""
+
+    async def converse(self, stream: trio.abc.Stream, now: Callable[[], int]) -> None:
+        async for data in stream:
+            assert b"damn" not in data
+            await stream.send_all(b"%d " % now() + data)
+
+
+async def test_both_sides_of_a_twin(nursery: trio.Nursery, caplog: pytest.LogCaptureFixture) -> None:
+    place = await place_twin(nursery, ParrotTwin(), lambda: NOW)
+    assert place.port is not None
+    assert (await Scene(EchoTwin(), int((place.url or "").rpartition(":")[2])).call(body=b"polly")).body == b"polly"  # type: ignore[union-attr]
+    async with await trio.open_tcp_stream("127.0.0.1", place.port) as one, await trio.open_tcp_stream("127.0.0.1", place.port) as other:
+        await one.send_all(b"damn")
+        assert await one.receive_some() == b""
+        await other.send_all(b"polly")
+        assert await other.receive_some() == b"%d polly" % NOW
+    assert [record.getMessage() for record in caplog.records] == ["a twin failed: AssertionError"]
+    assert (await place_twin(nursery, EchoTwin(), lambda: NOW)).port is None
+
+
+class Keys(msgspec.Struct):
+    host: str = "far"
+    port: int = 1
+    tls: bool = True
+    http_url: str = "https://far"
+
+
+def test_aim_turns_every_address() -> None:
+    assert aim(Keys(), TwinPlace("http://near", 7)) == Keys("127.0.0.1", 7, False, "http://near")
+    assert aim(Keys(), TwinPlace("http://near", None)) == Keys(http_url="http://near")
+    assert aim(Keys(), TwinPlace(None, 7)) == Keys("127.0.0.1", 7, False)
