@@ -1,0 +1,177 @@
+"""PDUs to octets and back: strict in what it writes, tolerant in what it reads. Keeps no state, answers nobody.
+
+Reading takes what real SMSCs send though the manual forbids it: unknown statuses and parameters, a missing NUL at the end, responses
+without a body, strings longer than allowed, a few stray octets behind. What lacks a mandatory part is a PduError, which says what to
+answer. `fields` holds the layouts; the two PDUs of the hot path, submit_sm and deliver_sm, are written and read here at one go.
+The truth is the manual, sections 3 and 4.
+"""
+
+from struct import Struct
+from typing import Final
+
+import msgspec
+
+from broker.smpp.commands import DELIVER_SM, RESPONSE, SUBMIT_SM
+from broker.smpp.fields import LAYOUTS, Bad, complain, is_time, read_body, read_text, read_tlvs, write_body, write_tlvs
+from broker.smpp.frames import LEAST, MOST
+from broker.smpp.pdu import DeliverSm, DeliverSmResp, Pdu, RawPdu, ShortMessage, SubmitSm, SubmitSmResp
+from broker.smpp.statuses import ESME_RINVCMDLEN, ESME_RINVMSGLEN
+from broker.smpp.tlv import MESSAGE_PAYLOAD, find_value
+
+_HEADER: Final = Struct(">IIII")
+_pack_header = _HEADER.pack
+_unpack_header = _HEADER.unpack_from
+_SUBMIT_SM_RESP: Final = RESPONSE | SUBMIT_SM
+_DELIVER_SM_RESP: Final = RESPONSE | DELIVER_SM
+_EMPTY_RESP: Final = DeliverSmResp()
+
+
+class Header(msgspec.Struct, frozen=True, gc=False):
+    """The head of a PDU but its length: command id, command_status, sequence_number."""
+
+    command: int
+    status: int
+    sequence: int
+
+
+class PduError(ValueError):
+    """A frame that cannot be read: `status_to_answer` says why, in a generic_nack or in the response to `command`.
+
+    `field` is what was wrong, by the manual's name. Holds nothing of what the frame said besides.
+    """
+
+    def __init__(self, command: int, sequence: int, status_to_answer: int, field: str) -> None:
+        super().__init__(f"command 0x{command:08X}: {field} cannot be read")
+        self.command = command
+        self.sequence = sequence
+        self.status_to_answer = status_to_answer
+        self.field = field
+
+
+def encode(pdu: Pdu, sequence: int, status: int = 0) -> bytes:
+    """The frame of a PDU. Raises ValueError, naming the field, for what the manual does not allow.
+
+    A bind's or a submit_sm's response with a status has no body (4.1.2, 4.4.2) unless its fields say something.
+    """
+    if not (0 <= sequence <= 0xFFFF_FFFF and 0 <= status <= 0xFFFF_FFFF):
+        raise ValueError("sequence_number and command_status are 0 to 0xFFFFFFFF")
+    if isinstance(pdu, ShortMessage):
+        body = _write_short(pdu)
+    elif pdu == _EMPTY_RESP:
+        return _pack_header(17, _DELIVER_SM_RESP, status, sequence) + b"\0"
+    elif isinstance(pdu, RawPdu):
+        body = pdu.body
+        if not 0 <= pdu.command <= 0xFFFF_FFFF:
+            raise ValueError("command: is 0 to 0xFFFFFFFF")
+        if len(body) > MOST - LEAST:
+            raise ValueError(f"body: longer than a PDU may be, {MOST} octets")
+        return _pack_header(LEAST + len(body), pdu.command, status, sequence) + body
+    else:
+        body = write_body(pdu, status)
+    length = LEAST + len(body)
+    if length > MOST:
+        raise ValueError(f"{type(pdu).__name__}: longer than a PDU may be, {MOST} octets")
+    return _pack_header(length, pdu.COMMAND, status, sequence) + body
+
+
+def decode(frame: bytes) -> tuple[Header, Pdu]:
+    """What one whole frame says. Raises PduError for one that lacks a part; a command in no table is a RawPdu."""
+    if len(frame) < LEAST:
+        raise PduError(0, 0, ESME_RINVCMDLEN, "command_length")
+    length, command, status, sequence = _unpack_header(frame)
+    if length != len(frame):
+        raise PduError(command, sequence, ESME_RINVCMDLEN, "command_length")
+    header = Header(command, status, sequence)
+    try:
+        if command == _SUBMIT_SM_RESP:
+            return header, _read_submit_resp(frame)
+        if command == DELIVER_SM:
+            return header, _read_short(DeliverSm, frame)
+        if command == SUBMIT_SM:
+            return header, _read_short(SubmitSm, frame)
+        if command in LAYOUTS:
+            return header, read_body(command, status, frame)
+    except Bad as bad:
+        raise PduError(command, sequence, bad.status, bad.field) from None
+    return header, RawPdu(command, frame[LEAST:])
+
+
+def _write_short(pdu: ShortMessage) -> bytes:
+    service, source, dest = pdu.service_type, pdu.source_addr, pdu.destination_addr
+    schedule, validity, message = pdu.schedule_delivery_time, pdu.validity_period, pdu.short_message
+    # One look at all strings together: a NUL more than the four that join them is inside one of them.
+    joined = f"{service}\0{source}\0{dest}\0{schedule}\0{validity}"
+    if (
+        not joined.isascii()
+        or joined.count("\0") != 4
+        or len(source) > 20
+        or len(dest) > 20
+        or len(service) > 5
+        or len(message) > 254
+        or (schedule and not is_time(schedule))
+        or (validity and not is_time(validity))
+    ):
+        complain(pdu)
+    try:
+        body = b"%b\0%c%c%b\0%c%c%b\0%c%c%c%b\0%b\0%c%c%c%c%c%b" % (
+            service.encode(),
+            pdu.source_addr_ton,
+            pdu.source_addr_npi,
+            source.encode(),
+            pdu.dest_addr_ton,
+            pdu.dest_addr_npi,
+            dest.encode(),
+            pdu.esm_class,
+            pdu.protocol_id,
+            pdu.priority_flag,
+            schedule.encode(),
+            validity.encode(),
+            pdu.registered_delivery,
+            pdu.replace_if_present_flag,
+            pdu.data_coding,
+            pdu.sm_default_msg_id,
+            len(message),
+            message,
+        )
+    except (OverflowError, TypeError):  # a number that is no octet: say which
+        complain(pdu)
+    if pdu.tlvs:
+        if message and find_value(pdu.tlvs, MESSAGE_PAYLOAD) is not None:
+            raise ValueError("message_payload: the text stands in short_message already")
+        body += write_tlvs(pdu.tlvs)
+    return body
+
+
+def _read_short(kind: type[ShortMessage], frame: bytes) -> ShortMessage:
+    at = 16
+    try:
+        service, at = read_text("service_type", frame, at)
+        source_ton, source_npi = frame[at], frame[at + 1]
+        source, at = read_text("source_addr", frame, at + 2)
+        dest_ton, dest_npi = frame[at], frame[at + 1]
+        dest, at = read_text("destination_addr", frame, at + 2)
+        esm_class, protocol, priority = frame[at : at + 3]
+        schedule, at = read_text("schedule_delivery_time", frame, at + 3)
+        validity, at = read_text("validity_period", frame, at)
+        registered, replace, coding, default, size = frame[at : at + 5]
+    except (IndexError, ValueError) as problem:
+        if isinstance(problem, Bad):
+            raise
+        raise Bad("short_message") from None
+    at += 5
+    message = frame[at : at + size]
+    if len(message) < size:
+        raise Bad("short_message", ESME_RINVMSGLEN)
+    at += size
+    tlvs = read_tlvs(frame, at) if at < len(frame) else ()
+    return kind(
+        *(service, source_ton, source_npi, source, dest_ton, dest_npi, dest, esm_class, protocol, priority),
+        *(schedule, validity, registered, replace, coding, default, message, tlvs),
+    )
+
+
+def _read_submit_resp(frame: bytes) -> SubmitSmResp:
+    if len(frame) == LEAST:
+        return SubmitSmResp()
+    message_id, at = read_text("message_id", frame, LEAST)
+    return SubmitSmResp(message_id, read_tlvs(frame, at, is_response=True) if at < len(frame) else ())
