@@ -15,7 +15,7 @@ from broker.delivery.exchange import Exchange
 from broker.delivery.flight import Flight
 from broker.delivery.settle import settle
 from broker.provider.answers import judge
-from broker.provider.contract import Call, Outcome, Port, Reply, Send, Session, Settle, Traits
+from broker.provider.contract import Call, Outcome, Port, Reply, Send, Session, Settle, Traits, Unsuitable
 from broker.routing import Account
 from broker.store.failpoints import failpoint
 from broker.words.message import Message
@@ -87,6 +87,8 @@ class Carrier:
     async def _call(self, sends: Sequence[Send], now: Callable[[], int]) -> list[Outcome]:
         try:
             call = self.plugin.build(self.config, sends, now())
+        except Unsuitable as refusal:
+            return [Outcome("unsuitable", refusal.code, refusal.detail, evidence="not sent")] * len(sends)
         except Exception as error:
             return _fault(self.plugin.name, error, sends, "unsuitable")
         assert self.caller is not None
@@ -155,9 +157,7 @@ async def carry(ex: Exchange, carrier: Carrier, flights: list[Flight]) -> None:
         flights = [flight for flight in flights if flight not in late]
         if not flights:
             return
-    sends = [
-        Send(flight.message, flight.attempt.id, flight.attempt.n, flight.attempt.sender, flight.attempt.key) for flight in flights
-    ]
+    sends = [flight.make_send() for flight in flights]
 
     def settle_one(index: int, outcome: Outcome) -> None:
         if not index:

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from broker.provider.contract import Send
 from broker.routing import Rule
 from broker.words.attempt import Attempt
 from broker.words.message import Message
@@ -20,3 +21,8 @@ class Flight(msgspec.Struct, gc=False):
     attempt: Attempt
     rule: Rule
     is_probe: bool = False
+
+    def make_send(self) -> Send:
+        """What the plugin is handed."""
+        attempt = self.attempt
+        return Send(self.message, attempt.id, attempt.n, attempt.sender, attempt.key)

@@ -236,10 +236,11 @@ class Lane:
             self._put_back((message, rule, candidate, self.ex.epoch))
             self.bell.ring_at(now + wait)
             return False
-        if batch and not self._may_join(message, batch):
+        flight = self._open(message, rule, candidate, now)
+        if batch and not self._may_join(flight, batch):
             self._launch(batch.copy())
             batch.clear()
-        batch.append(self._open(message, rule, candidate, now))
+        batch.append(flight)
         if len(batch) >= min(self.settings.batch, self.traits.batch) or not self._may_share(message):
             self._launch(batch.copy())
             batch.clear()
@@ -250,9 +251,12 @@ class Lane:
         batchable = self.carrier.plugin.batchable
         return batchable is None or bool(batchable(self.carrier.config, message))
 
-    def _may_join(self, message: Message, batch: list[Flight]) -> bool:
+    def _may_join(self, flight: Flight, batch: list[Flight]) -> bool:
         """A batch never holds one recipient twice: answers and receipts are told apart by it."""
-        return self._may_share(message) and all(flight.message.to != message.to for flight in batch)
+        if not self._may_share(flight.message) or any(other.message.to == flight.message.to for other in batch):
+            return False
+        shape, config = self.carrier.plugin.shape, self.carrier.config
+        return shape is None or bool(shape(config, flight.make_send()) == shape(config, batch[0].make_send()))
 
     def _put_back(self, waiting: Waiting) -> None:
         priority = waiting[0].priority

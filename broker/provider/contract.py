@@ -13,13 +13,16 @@ A plugin of an HTTP provider is a module of data and pure functions, in the fixe
     buckets(config, message, sender) -> tuple[str, ...]             the credit buckets that may pay, in order
     cancel(config, asks, now) -> Call; parse_cancel(config, reply, asks) -> list[Receipt]    `canceled`, or what the message is instead
     contact(config, change, now) -> Call; parse_contact(config, reply) -> Outcome            the provider's address book
+    batchable(config, message) -> bool    False where the message needs a request of its own
+    shape(config, send) -> Hashable       only sends of one shape share a request, where the provider takes one text for many
     receipts(config, request, now) -> Parsed                        what a provider sent to our callback address
 
 An HLR request is a message of channel `hlr`: `build` asks, and the receipt that `parse_query`, `receipts` or a session gives carries
 a Lookup.
 
 Everything but `build` and `parse` only where the provider has it. `twin.py` beside it is the provider's side: `Twin`, below.
-A plugin does no I/O, reads no clock, and raises nothing for a reply: nonsense is class `in_doubt`. A session plugin gives
+A plugin does no I/O, reads no clock, and raises nothing for a reply: nonsense is class `in_doubt`. `build` raises Unsuitable for a
+message that this provider cannot take, which has to be alone in its request (`batchable`). A session plugin gives
 `open_session(config, name) -> Session | None` instead of build and parse, or beside them: None where this account's messages go by
 HTTP. A session may have an HTTP side for the balance. Transport failures never reach a plugin.
 """
@@ -59,6 +62,7 @@ __all__ = [
     "TwinReply",
     "TwinRequest",
     "Unstored",
+    "Unsuitable",
 ]
 
 
@@ -96,6 +100,18 @@ class Send(msgspec.Struct, frozen=True, gc=False):
 
     def __repr__(self) -> str:
         return f"Send({self.attempt})"  # its text and number belong in no traceback
+
+
+class Unsuitable(Exception):
+    """Raised by `build`: this provider cannot take the message, another may. `code` names the cause, as in `options.schedule`.
+
+    The text is for a person and says what to do; it holds no text, number or secret.
+    """
+
+    def __init__(self, detail: str, code: str) -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.code = code
 
 
 class ContactChange(msgspec.Struct, frozen=True):
@@ -174,7 +190,9 @@ class Traits(msgspec.Struct, frozen=True, kw_only=True):
     `sms`, a currency's code, or None where there is no credit); `money`: that unit is money, a segment costs its price;
     `statuses`: HTTP statuses whose meaning the plugin's parse decides (any other, and any HTML page, is the transport table's);
     `countries`: the only ones it serves, empty for any; `doubt`: ways to resolve an attempt in doubt (`token` `key` `query`
-    `duplicate`).
+    `duplicate`); `schedule`: it keeps a message until the time in `options.schedule`; `cancel`: and gives it up before then;
+    `options`: the other keys of a message's `options` that it knows, None for any: a message with a key that it does not know never
+    goes there.
     """
 
     channels: frozenset[str] = frozenset({"sms"})
@@ -192,6 +210,9 @@ class Traits(msgspec.Struct, frozen=True, kw_only=True):
     statuses: frozenset[int] = frozenset({200, 201, 202})
     countries: frozenset[str] = frozenset()
     doubt: frozenset[str] = frozenset()
+    schedule: bool = False
+    cancel: bool = False
+    options: frozenset[str] | None = frozenset()
 
 
 class CallbackRequest(msgspec.Struct, frozen=True):

@@ -10,7 +10,7 @@ import importlib.util
 import re
 import stat
 import sys
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from hashlib import sha256
@@ -55,7 +55,7 @@ _PAIRS = (
     ("cancel", "parse_cancel"),
     ("contact", "parse_contact"),
 )
-_OPTIONAL = ("buckets", "receipts", "open_session", "check", "batchable")
+_OPTIONAL = ("buckets", "receipts", "open_session", "check", "batchable", "shape")
 
 
 class PluginError(Exception):
@@ -71,7 +71,7 @@ class Plugin:
     """One plugin, whole: its facts and its functions (`contract` says what each means); a function it lacks is None.
 
     `check(config)` gives (key, problem and remedy) for each fault in its own keys; `batchable(config, message)` is False
-    where the message needs a request of its own.
+    where the message needs a request of its own; only sends of one `shape(config, send)` share a request.
     """
 
     name: str
@@ -97,6 +97,7 @@ class Plugin:
     open_session: Callable[[Any, str], Session | None] | None = None
     check: Callable[[Any], Iterable[tuple[str, str]]] | None = None
     batchable: Callable[[Any, Message], bool] | None = None
+    shape: Callable[[Any, Send], Hashable] | None = None
     narrow: Callable[[Any], Traits] | None = None
 
     def __repr__(self) -> str:

@@ -38,6 +38,10 @@ class Facts(Protocol):
     def unit(self) -> str | None: ...
     @property
     def money(self) -> bool: ...
+    @property
+    def schedule(self) -> bool: ...
+    @property
+    def options(self) -> frozenset[str] | None: ...
 
 
 class Account:
@@ -53,6 +57,7 @@ class Account:
         "encodings",
         "max_segments",
         "name",
+        "options",
         "per_segment",
         "prices",
         "rate",
@@ -72,6 +77,7 @@ class Account:
         self.encodings = facts.encodings
         self.senders = facts.senders
         self.max_segments = facts.max_segments
+        self.options = facts.options if facts.options is None or not facts.schedule else facts.options | {"schedule"}
         self.currency = settings.currency
         self.prices = PriceTable(settings.prices)
         self.channel_prices = settings.channel_prices

@@ -147,6 +147,10 @@ def _find_bar(account: Account, message: Message) -> str | None:
         return f"channel {message.channel} is not its"
     if account.countries and message.country not in account.countries:
         return f"channel {message.channel} here reaches only {', '.join(sorted(account.countries))}"
+    if message.options and account.options is not None:
+        for key in message.options:
+            if key not in account.options:
+                return "channel: cannot schedule" if key == "schedule" else f"channel: does not know options.{key}"
     if message.encoding not in account.encodings:
         return f"encoding {message.encoding} is not its"
     if account.max_segments is not None and message.segments > account.max_segments:

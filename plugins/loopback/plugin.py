@@ -27,7 +27,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     delay: int = 0
 
 
-TRAITS = Traits(senders=frozenset({"none", "alphanumeric", "numeric", "shortcode"}), batch=100, receipts=("callback",))
+TRAITS = Traits(senders=frozenset({"none", "alphanumeric", "numeric", "shortcode"}), batch=100, receipts=("callback",), options=None)
 
 CODES: dict[str, str] = {}
 

@@ -26,6 +26,8 @@ class Traits(msgspec.Struct, frozen=True, kw_only=True):
     max_segments: int | None = None
     unit: str | None = None
     money: bool = False
+    schedule: bool = False
+    options: frozenset[str] | None = frozenset()
 
 
 def prices(**amounts: str) -> dict[str, int]:

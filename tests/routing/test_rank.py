@@ -51,6 +51,8 @@ LEFT_OUT: list[tuple[str, Book, Message, dict[str, Any], str, bool, int | None]]
     ("channel", one(), message(channel="voice"), {}, "channel", False, None),
     ("country", one(Traits(countries=frozenset({"US"}))), message(), {}, "channel", False, None),
     ("no country", one(Traits(countries=frozenset({"US"}))), message(country=None), {}, "channel", False, None),
+    ("schedule", one(), message(options={"schedule": "x"}), {}, "channel", False, None),
+    ("an option", one(Traits(schedule=True)), message(options={"schedule": "x", "voice": "m"}), {}, "channel", False, None),
     ("encoding", one(Traits(encodings=frozenset({"gsm7"}))), message(encoding="ucs2"), {}, "encoding", False, None),
     ("length", one(Traits(max_segments=4)), message(segments=5), {}, "length", False, None),
     ("name", one(Traits(senders=frozenset({"numeric"}))), message(sender="ACME"), {}, "sender", False, None),
@@ -77,6 +79,9 @@ LEFT_OUT: list[tuple[str, Book, Message, dict[str, Any], str, bool, int | None]]
 TAKEN: list[tuple[str, Book, Message, dict[str, Any]]] = [
     ("plain", one(), message(), {}),
     ("its country", one(Traits(countries=frozenset({"TW"}))), message(), {}),
+    ("its options", one(Traits(schedule=True, options=frozenset({"a"}))), message(options={"schedule": "x", "a": 1}), {}),
+    ("any option", one(Traits(options=None)), message(options={"schedule": "x"}), {}),
+    ("no options", one(), message(options={}), {}),
     ("as long as it takes", one(Traits(max_segments=4)), message(segments=4), {}),
     ("its own sender", one(Traits(senders=frozenset({"none"}))), message(sender="ACME"), {}),
     ("no sender asked", one(Traits(senders=frozenset({"numeric"}))), message(), {}),
@@ -102,6 +107,11 @@ def test_left_out(book: Book, m: Message, keys: dict[str, Any], word: str, for_n
 @pytest.mark.parametrize(("book", "m", "keys"), [c[1:] for c in TAKEN], ids=[c[0] for c in TAKEN])
 def test_taken(book: Book, m: Message, keys: dict[str, Any]) -> None:
     assert left_out(book, m, **keys) is None
+
+
+def test_what_is_not_known_of_options_is_named() -> None:
+    schedule, voice = (left_out(one(), message(options={key: 1})) for key in ("schedule", "voice"))
+    assert (schedule and schedule.reason, voice and voice.reason) == ("channel: cannot schedule", "channel: does not know options.voice")
 
 
 def test_the_rules_cap_cannot_be_widened_by_the_message() -> None:
