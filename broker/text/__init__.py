@@ -1,12 +1,13 @@
 """Texts, numbers and senders: pure functions of strings. Nothing here waits, sends or remembers.
 
-The rooms: `clean` (what may be in a text), `gsm` and `segments` (what it costs), `numbers` with its generated
-`prefixes`, `senders`.
+The rooms: `clean` (what may be in a text), `gsm` and `segments` (what it costs), `septets`, `header`, `graphemes` and `parts`
+(how it goes out), `numbers` with its generated `prefixes`, `senders`.
 """
 
 from broker.text.clean import TextError, clean
 from broker.text.gsm import Encoding, encoding_of
 from broker.text.numbers import Number, NumberError, mask, number_type, read_number
+from broker.text.parts import Part, Plan, Unplannable, plan
 from broker.text.segments import Verdict, verdict
 from broker.text.senders import SenderError, SenderForm, check_sender, sender_form
 
@@ -14,15 +15,19 @@ __all__ = [
     "Encoding",
     "Number",
     "NumberError",
+    "Part",
+    "Plan",
     "SenderError",
     "SenderForm",
     "TextError",
+    "Unplannable",
     "Verdict",
     "check_sender",
     "clean",
     "encoding_of",
     "mask",
     "number_type",
+    "plan",
     "read_number",
     "sender_form",
     "verdict",

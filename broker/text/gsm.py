@@ -1,11 +1,12 @@
 """Says whether a text fits the GSM 7 bit default alphabet, and how many septets each character takes.
 
-Never changes or transliterates a text, and knows no national shift table. The truth is 3GPP TS 23.038:
+Never changes or transliterates a text, and knows no national table (see `septets`). The truth is 3GPP TS 23.038:
 section 6.2.1 (default alphabet) and 6.2.1.1 (extension table).
 """
 
 import codecs
-from typing import Final, Literal
+from collections.abc import Mapping
+from typing import Any, Final, Literal
 
 Encoding = Literal["gsm7", "ucs2"]
 
@@ -36,18 +37,22 @@ EXTENSION: Final = {
 }
 
 
-def _octet_table() -> str:
-    # CPython encodes through such a table in one C loop, if place 0 is NUL; so @, whose septet is 0, moves to
-    # the escape's free place, and an extension character stands at its septet with the eighth bit set.
+def make_map(locking: str, shifted: Mapping[int, str]) -> Any:
+    """What `codecs.charmap_encode` takes, for the 128 places of a locking table and those of a single shift table.
+
+    A character of `locking` becomes its septet, one of `shifted` alone its septet with the eighth bit set; the character at
+    place 0 becomes ESCAPE, because CPython encodes in one C loop only where place 0 is NUL, and the escape's place is free.
+    """
     table = ["\ufffe"] * 256  # what charmap_build reads as "nothing here"
-    table[: len(DEFAULT_ALPHABET)] = DEFAULT_ALPHABET
-    table[0], table[ESCAPE] = "\0", DEFAULT_ALPHABET[0]
-    for septet, character in EXTENSION.items():
-        table[0x80 | septet] = character
-    return "".join(table)
+    table[: len(locking)] = locking
+    table[0], table[ESCAPE] = "\0", locking[0]
+    for septet, character in shifted.items():
+        if character not in locking:
+            table[0x80 | septet] = character
+    return codecs.charmap_build("".join(table))
 
 
-_OCTETS = codecs.charmap_build(_octet_table())
+_OCTETS = make_map(DEFAULT_ALPHABET, EXTENSION)
 _encode = codecs.charmap_encode
 
 

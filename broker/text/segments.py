@@ -48,6 +48,11 @@ def verdict(text: str) -> Verdict:
     return Verdict("gsm7", units, _count_parts(septets, SEPTETS_IN_PART, _ESCAPE_SEPTET))
 
 
+def count_plain(text: str, encoding: Encoding) -> int:
+    """The segments of `text` in that encoding, for a splitter that keeps characters whole but not graphemes."""
+    return (verdict(text) if encoding == "gsm7" else _verdict_ucs2(text)).segments
+
+
 def _verdict_ucs2(text: str) -> Verdict:
     # surrogatepass: a lone surrogate is refused elsewhere (clean); here it counts as the one unit that it is
     octets = text.encode("utf-16-be", "surrogatepass")
