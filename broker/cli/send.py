@@ -40,7 +40,7 @@ def add_message(parser: ArgumentParser) -> None:
     parser.add_argument("--provider", metavar="NAME", help="this provider and no other")
     parser.add_argument("--max-price", metavar="PRICE", help="at most this for the message, in the broker's currency")
     parser.add_argument("--channel", metavar="CHANNEL", help="sms (the default; no other in this version)")
-    parser.add_argument("--send-at", metavar="TIME", help="when to send it (not in this version)")
+    parser.add_argument("--send-at", metavar="TIME", help="when to send it, as 2026-11-22T08:00:00+08:00; until then it can be canceled")
 
 
 def _add_send(parser: ArgumentParser) -> None:
@@ -168,6 +168,8 @@ def explain(args: Namespace) -> int:
         return DONE
     facts = [f"rule {show(answer.get('rule'))}", show(answer.get("country"))]
     facts.append(f"{show_count(answer.get('segments') or 0, 'segment')} {show(answer.get('encoding'))}")
+    if answer.get("waits_until"):
+        facts.append(f"waits until {show(answer['waits_until'])}")
     say("  ".join(facts))
     candidates = answer.get("candidates") or []
     rows: list[tuple[object, ...]] = [

@@ -40,7 +40,6 @@ ACTIONS = ("fail", "next", "hold")
 
 LATER_RULE: dict[str, str] = {
     "texts": "texts for other channels than sms; take the key out",
-    "window": "`window`; let the submitting program wait, and take the key out",
     "receipt_within": "a second copy where no receipt comes; take the key out",
 }
 
@@ -73,16 +72,29 @@ def _read_time(value: object) -> str:
     found = _is_time(value) if isinstance(value, str) else None
     if found is None:
         raise Fault('is no time: write it as "Mon-Fri 08:00-20:00 Asia/Taipei"')
+    _check_hours(found)
+    return found[0]
+
+
+def _read_window(value: object) -> str:
+    found = _is_time(value if str(value)[:1].isalpha() else f"Mon-Sun {value}") if isinstance(value, str) else None
+    if found is None:
+        raise Fault('is no window: write it as "08:00-20:00 local", by the recipient\'s clock, or "Mon-Fri 08:00-20:00 Asia/Taipei"')
+    _check_hours(found, "local")
+    return str(value)
+
+
+def _check_hours(found: re.Match[str], *words: str) -> None:
     start, stop = (int(found[n]) * 60 + int(found[n + 1]) for n in (2, 4))
     if start > 1439 or stop > 1440 or int(found[3]) > 59 or int(found[5]) > 59:
         raise Fault('has an hour that no clock shows: write "00:00" to "24:00"')
     if start == stop:
         raise Fault('lasts no time at all: the whole day is "00:00-24:00"')
     try:
-        ZoneInfo(found[6])
+        if found[6] not in words:
+            ZoneInfo(found[6])
     except (LookupError, ValueError, OSError):
         raise Fault(f'names no time zone with {quote(found[6])}: write one such as "Asia/Taipei" or "UTC"') from None
-    return found[0]
 
 
 def _read_channel(value: object) -> str:
@@ -165,6 +177,7 @@ def rule_forms(providers: Collection[str], groups: Mapping[str, tuple[str, ...]]
         "max_price": SOME_MONEY,
         "min_credit": whole(0),
         "validity": SOME_SPAN,
+        "window": plain(_read_window, example='"08:00-20:00 local"'),
         "max_attempts": whole(1, 1_000_000),
         "in_doubt": choice(("hold",), "in-doubt policy", {"resend": copies, "failover": copies}),
         "doubt_wait": SPAN,

@@ -24,7 +24,7 @@ from broker.text import (
     read_number,
     verdict,
 )
-from broker.words.clock import read_span
+from broker.words.clock import DAY, read_span, read_time
 from broker.words.identity import make_id
 from broker.words.message import CHANNELS, PRIORITIES, Message, Progress
 from broker.words.money import MoneyError, read_micro
@@ -33,6 +33,8 @@ from broker.words.settings import ClientSettings, Rate
 NOT_YET = "not in this version: "
 KEY_LIMIT = 255
 TAG_LIMIT = 32
+FARTHEST = 366 * DAY
+"""How far ahead `send_at` may be."""
 
 
 class Submit(msgspec.Struct, forbid_unknown_fields=True, gc=False):
@@ -128,8 +130,11 @@ class Intake:
                 return
         limits = ex.book.settings.clients.get(client)
         self._check_room(client, limits, now)
-        rule, route = self.route(message, now)
+        start = now if message.send_at is None else max(now, message.send_at)
+        rule, route = self.route(message, start)
         self._check_suppressed(message, route)
+        if self._put_off(message, rule, start, now, digest, reply):
+            return
         first = route.first
         ready: Candidate | None = None
         if first is not None:
@@ -143,19 +148,34 @@ class Intake:
             if answer is Answer.DONE:
                 if ready is None:
                     ex.wake(message.lane, now, now)
-                reply(Accepted(True, message.id, "queued", message.segments, message.encoding, message.country, False))
-                return
-            ex.queued -= 1
-            if answer is Answer.EXISTS:
-                reply(_compare(value, digest))
-            elif answer is Answer.UNKNOWN:
-                reply(Refused("outcome_unknown", "the store failed; the message may have been taken: ask again with the same key"))
             else:
-                reply(Refused("unavailable", "the disk is full; submit again when there is room"))
+                ex.queued -= 1
+            reply(_answer(answer, value, message, digest))
 
         ex.journal.put(Accept(message, ex.teller.tell(message, "queued", now, rule=rule.name), done, digest))
         if ready is not None:
             ex.lanes[ready.provider].offer(message, rule, ready)
+
+    def _put_off(self, message: Message, rule: Rule, start: int, now: int, digest: bytes | None, reply: Reply) -> bool:
+        """Take a message that may not leave yet, for `send_at` or for its rule's window, as scheduled. False where it may."""
+        due = rule.find_opening(message, start)
+        if due is None and start <= now:
+            return False
+        message.detail = "send_at" if due is None else "window"
+        message.status, message.next_at = "scheduled", min(due or start, message.valid_until)
+        ex = self.ex
+        ex.queued += 1
+
+        def done(answer: Answer, value: Any) -> None:
+            if answer is Answer.DONE:
+                ex.sweep_bell.ring_at(message.next_at)
+            else:
+                ex.queued -= 1
+            reply(_answer(answer, value, message, digest))
+
+        entry = ex.teller.tell(message, "scheduled", now, rule=rule.name, detail=message.detail, next_at=message.next_at)
+        ex.journal.put(Accept(message, entry, done, digest))
+        return True
 
     def read(self, request: Submit, client: str, now: int) -> Message:
         """The message that `request` describes, not yet ranked. Raises Refused naming the field."""
@@ -212,7 +232,7 @@ class Intake:
                 )
             rule = following
         if message.valid_until == 0 or message.valid_until > now + rule.settings.validity:
-            message.valid_until = now + rule.settings.validity
+            message.valid_until = now + rule.settings.validity  # `now` is when it may leave: `send_at`, where there is one
         return rule, route
 
     def _find_first(self, message: Message, digest: bytes, reply: Reply) -> bool:
@@ -260,10 +280,13 @@ def _make(
     sender: str | None,
     now: int,
 ) -> Message:
-    valid_until = 0 if request.validity is None else now + _read_validity(request.validity)
+    send_at = None if request.send_at is None else _read_send_at(request.send_at, now)
+    start = now if send_at is None else max(now, send_at)
+    valid_until = 0 if request.validity is None else start + _read_validity(request.validity)
     message = Message(make_id(now), client, to, country, text, encoding, segments, now, valid_until)
     message.key, message.ref, message.sender, message.channel = request.key, request.ref, sender, request.channel
     message.tags, message.pin, message.next_at = request.tags, request.provider, now
+    message.send_at = send_at
     if request.priority != "normal":
         message.priority = PRIORITIES.index(request.priority)
     if request.max_price is not None:
@@ -285,8 +308,6 @@ def _check_fields(request: Submit) -> None:
         if request.channel not in CHANNELS:
             raise Refused("bad_request", f"`channel` is one of {', '.join(CHANNELS)}", "channel")
         raise Refused("bad_request", f"{NOT_YET}channel {request.channel}", "channel")
-    if request.send_at is not None:
-        raise Refused("bad_request", f"{NOT_YET}send_at", "send_at")
     if request.options is not None:
         raise Refused("bad_request", f"{NOT_YET}options", "options")
     if request.id is not None:
@@ -315,6 +336,16 @@ def _read_validity(text: str) -> int:
     return span
 
 
+def _read_send_at(text: str, now: int) -> int:
+    try:
+        at = read_time(text)
+    except ValueError as error:
+        raise Refused("bad_request", f"`send_at`: {error}", "send_at") from None
+    if at > now + FARTHEST:
+        raise Refused("bad_request", f"`send_at` is more than {FARTHEST // DAY} days ahead: submit it nearer to its time", "send_at")
+    return at
+
+
 def _read_price(price: Decimal) -> int:
     try:
         return read_micro(price)
@@ -334,16 +365,30 @@ def _check_limits(limits: ClientSettings, sender: str | None, country: str | Non
 
 def _digest(message: Message, request: Submit) -> bytes:
     """Hash of the canonical message: what makes two submits with one key the same."""
-    fields = (
+    fields: tuple[object, ...] = (
         message.to, message.text, message.sender, message.ref, message.tags, message.priority, request.validity, message.channel,
         message.pin, message.max_price,
     )  # fmt: skip
+    if request.send_at is not None:
+        fields = (*fields, request.send_at)
     return hashlib.blake2b(msgspec.json.encode(fields), digest_size=16).digest()
+
+
+def _answer(answer: Answer, value: Any, message: Message, digest: bytes | None) -> Accepted | Refused:
+    """What the store's answer to a new message means to its client."""
+    if answer is Answer.DONE:
+        status = "queued" if message.detail is None else "scheduled"
+        return Accepted(True, message.id, status, message.segments, message.encoding, message.country, False)
+    if answer is Answer.EXISTS:
+        return _compare(value, digest)
+    if answer is Answer.UNKNOWN:
+        return Refused("outcome_unknown", "the store failed; the message may have been taken: ask again with the same key")
+    return Refused("unavailable", "the disk is full; submit again when there is room")
 
 
 def _compare(row: tuple[Any, ...], digest: bytes | None) -> Accepted | Refused:
     """The first answer again, or the conflict."""
-    id_, first, segments, encoding, country = row
+    id_, first, segments, encoding, country, was_scheduled = row
     if first != digest:
         return Refused("key_conflict", "this key was used for another message; nothing was stored", "key")
-    return Accepted(True, id_, "queued", segments, encoding, country, True)
+    return Accepted(True, id_, "scheduled" if was_scheduled else "queued", segments, encoding, country, True)

@@ -73,7 +73,8 @@ class Inquiry:
         else:
             message = self.intake.read(msgspec.structs.replace(request, text=request.text or "."), client, now)
             rule, route = self._route(message, now)
-        return self._show_route(message, rule, route)
+        start = now if message.send_at is None else max(now, message.send_at)
+        return self._show_route(message, rule, route, rule.find_opening(message, start) or start, now)
 
     def _route(self, message: Message, now: int) -> tuple[Rule, Route]:
         try:
@@ -84,7 +85,7 @@ class Inquiry:
                 raise
             return rule, rank(rule, message, self.ex.standings, {})
 
-    def _show_route(self, message: Message, rule: Rule, route: Route) -> dict[str, Any]:
+    def _show_route(self, message: Message, rule: Rule, route: Route, leaves_at: int, now: int) -> dict[str, Any]:
         named = {each.provider for each in route.candidates} | {each.provider for each in route.left_out}
         left_out = [{"provider": left.provider, "reason": left.reason} for left in route.left_out]
         for name, account in self.ex.book.accounts.items():
@@ -100,6 +101,7 @@ class Inquiry:
             "country": message.country,
             "segments": message.segments,
             "encoding": message.encoding,
+            "waits_until": None if leaves_at <= now else show_time(leaves_at),
             "candidates": [
                 {
                     "provider": candidate.provider,

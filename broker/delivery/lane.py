@@ -14,7 +14,7 @@ from broker.delivery.exchange import Bell, Exchange
 from broker.delivery.flight import Flight
 from broker.delivery.health import Health, RateBucket
 from broker.delivery.ledger import Ledger
-from broker.delivery.router import expire, find_place
+from broker.delivery.router import expire, find_place, put_off
 from broker.routing import Candidate, Rule, Standing
 from broker.store.contract import Answer, Change, Put, Step
 from broker.words.attempt import Attempt
@@ -225,6 +225,11 @@ class Lane:
             rule, candidate = self._rank_again(message, now)
             if rule is None or candidate is None:
                 return True
+        opening = None if rule.window is None else rule.find_opening(message, now)
+        if opening is not None:
+            self._leaving.append(message.id)
+            put_off(self.ex, message, opening, now)
+            return True
         until = self.ledger.find_spend_end(candidate.price or 0, now)
         if until is not None:
             self.health.spend_until = until

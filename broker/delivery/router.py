@@ -66,6 +66,20 @@ def expire(ex: Exchange, message: Message, now: int) -> None:
     put_decision(ex, message, Decision("end", status, 0, message.progress, detail=detail), (message.status,), now)
 
 
+def put_off(ex: Exchange, message: Message, opening: int, now: int) -> None:
+    """The rule's window is closed for this recipient: it waits as scheduled until it opens, or until its validity ends."""
+    at = min(opening, message.valid_until)
+    put_decision(ex, message, Decision("schedule", "scheduled", at, message.progress, detail="window"), (message.status,), now)
+
+
+def start(ex: Exchange, message: Message, now: int) -> None:
+    """The time of a scheduled message has come: it is routed as if it had just been accepted."""
+    if now >= message.valid_until:
+        expire(ex, message, now)
+    else:
+        put_decision(ex, message, Decision("next", "queued", now, message.progress), ("scheduled",), now)
+
+
 def put_decision(
     ex: Exchange,
     message: Message,
@@ -91,7 +105,7 @@ def put_decision(
         None,
         now if is_end else None,
     )
-    shown = decision.at if status == "queued" else None
+    shown = decision.at if status in ("queued", "scheduled") else None
     tell = ex.teller.tell
     entries = () if status in expect else (tell(message, status, now, detail=decision.detail, next_at=shown, rule=rule),)
     was_waiting = "sent" not in expect and "in_doubt" not in expect
@@ -101,10 +115,10 @@ def put_decision(
             heard(answer is Answer.DONE)
         if answer is not Answer.DONE:
             return
-        ex.queued += (status in ("queued", "held")) - was_waiting
+        ex.queued += (status in ("queued", "held", "scheduled")) - was_waiting
         if status == "queued":
             ex.wake(decision.lane, decision.at, now)
-        elif status == "held":
+        elif status in ("held", "scheduled"):
             ex.sweep_bell.ring_at(decision.at)
 
     ex.journal.put(Step(message.id, expect, change, entries, done=done, hurry=status == "queued"))

@@ -4,10 +4,12 @@ Expiry of queued rows by a scan of the queue's index (every second while it is s
 rows by their `next_at`.
 """
 
+from collections.abc import Callable
+
 import trio
 
 from broker.delivery.exchange import Exchange
-from broker.delivery.router import expire
+from broker.delivery.router import expire, start
 from broker.store.contract import Answer, Change, Shut, Step
 from broker.store.failpoints import failpoint
 from broker.words.message import Message
@@ -35,6 +37,10 @@ def end_doubt(ex: Exchange, message: Message, now: int) -> None:
     ex.journal.put(Step(message.id, ("in_doubt",), change, (entry,), None, shuts, done, False))
 
 
+WAITING: dict[str, Callable[[Exchange, Message, int], None]] = {"held": expire, "in_doubt": end_doubt, "scheduled": start}
+"""What follows when the `next_at` of a waiting message has come."""
+
+
 async def run_sweep(ex: Exchange) -> None:
     """Sweep until cancelled."""
     async with trio.open_nursery() as nursery:
@@ -43,13 +49,13 @@ async def run_sweep(ex: Exchange) -> None:
 
 
 async def _sweep_waiting(ex: Exchange) -> None:
-    for status in ("held", "in_doubt"):
+    for status in WAITING:
         at = ex.query.find_next_waiting(status)
         if at is not None:
             ex.sweep_bell.ring_at(at)
     while True:
         await ex.sweep_bell.wait(ex.now)
-        for status, end in (("held", expire), ("in_doubt", end_doubt)):
+        for status, end in WAITING.items():
             while rows := ex.query.read_waiting(status, ex.now(), PAGE):
                 for message in rows:
                     end(ex, message, ex.now())

@@ -17,7 +17,7 @@ from broker.words.outcome import PASSING, UNCOUNTED, Outcome
 from broker.words.settings import Action
 from broker.words.status import RANK
 
-Kind = Literal["sent", "retry", "next", "new_round", "hold", "end", "doubt"]
+Kind = Literal["sent", "retry", "next", "new_round", "schedule", "hold", "end", "doubt"]
 
 
 class Decision(msgspec.Struct, frozen=True, gc=False):

@@ -12,6 +12,8 @@ from typing import Any, Protocol
 from zoneinfo import ZoneInfo
 
 from broker.routing.prices import PriceTable
+from broker.routing.window import Hours, Window
+from broker.text import find_zones
 from broker.words.attempt import DoubtPolicy
 from broker.words.message import Message
 from broker.words.money import convert
@@ -120,7 +122,7 @@ class Account:
 class Rule:
     """One rule, compiled. `on` has an Action for each class that the rule names."""
 
-    __slots__ = ("accounts", "credit_matters", "doubt", "index", "name", "order", "settings", "tests", "weights")
+    __slots__ = ("accounts", "credit_matters", "doubt", "index", "name", "order", "settings", "tests", "weights", "window")
 
     def __init__(self, index: int, settings: RuleSettings, accounts: tuple[Account, ...]) -> None:
         self.index = index
@@ -130,6 +132,7 @@ class Rule:
         self.order = settings.order
         self.weights = settings.weights
         self.tests = compile_match(settings.match)
+        self.window = None if settings.window is None else Window(settings.window)
         self.credit_matters = settings.order == "most_credit" or settings.min_credit is not None
         copies = 1 if settings.in_doubt == "hold" else settings.max_copies
         self.doubt = DoubtPolicy(settings.in_doubt, settings.doubt_wait, settings.doubt_deadline, copies)
@@ -140,6 +143,10 @@ class Rule:
             if not test(message, now):
                 return False
         return True
+
+    def find_opening(self, message: Message, now: int) -> int | None:
+        """When the rule's window opens for this recipient; None while it is open, or without one."""
+        return None if self.window is None else self.window.find_opening(lambda: find_zones(message.to), now)
 
     def find_action(self, class_: str) -> Action | None:
         """What the rule's `on` says of a class, None where it is silent."""
@@ -250,29 +257,10 @@ def _compile_text(pattern: str) -> Test:
     return lambda m, _: search(m.text or "") is not None
 
 
-_DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def _compile_time(text: str) -> Test:
-    days_text, hours, zone_name = text.split()
-    first, _, last = days_text.partition("-")
-    begin, end = _DAYS.index(first), _DAYS.index(last or first)
-    days = {day % 7 for day in range(begin, end + 1 if end >= begin else end + 8)}
-    start, stop = (_minutes(part) for part in hours.split("-"))
-    zone = ZoneInfo(zone_name)
-
-    def is_within(_message: Message, now: int) -> bool:
-        local = (_EPOCH + timedelta(milliseconds=now)).astimezone(zone)
-        minute = local.hour * 60 + local.minute
-        if start <= stop:
-            return local.weekday() in days and start <= minute < stop
-        # Over midnight: the hours after it belong to the day on which the span began.
-        return (local.weekday() in days and minute >= start) or ((local.weekday() - 1) % 7 in days and minute < stop)
-
-    return is_within
-
-
-def _minutes(text: str) -> int:
-    hour, _, minute = text.partition(":")
-    return int(hour) * 60 + int(minute)
+    hours_text, _, zone_name = text.rpartition(" ")
+    hours, zone = Hours(hours_text), ZoneInfo(zone_name)
+    return lambda _message, now: hours.is_within((_EPOCH + timedelta(milliseconds=now)).astimezone(zone))

@@ -13,7 +13,7 @@ import trio
 
 from broker.store.contract import LiveMessage
 from broker.store.rows import ATTEMPT_COLUMNS, MESSAGE_COLUMNS, read_attempt, read_message
-from broker.store.sqlite import open_connection
+from broker.store.sqlite import EXISTING, open_connection
 from broker.words.attempt import Attempt
 from broker.words.message import Message
 
@@ -165,9 +165,8 @@ class SqliteQuery:
         return int(self._conn.execute(sql, (cause, cause)).fetchone()[0])
 
     def find_key(self, client: str, key: str) -> tuple[Any, ...] | None:
-        """(id, digest, segments, encoding, country) of the message with that key."""
-        sql = "SELECT id, digest, segments, encoding, country FROM message WHERE client = ? AND key = ?"
-        found: tuple[Any, ...] | None = self._conn.execute(sql, (client, key)).fetchone()
+        """(id, digest, segments, encoding, country, was it scheduled at first) of the message with that key."""
+        found: tuple[Any, ...] | None = self._conn.execute(EXISTING, (client, key)).fetchone()
         return found
 
     def read_events(self, after: int, limit: int) -> list[tuple[int, bytes]]:

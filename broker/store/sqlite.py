@@ -37,7 +37,11 @@ _SHUT = (
 )
 _EVENT = "INSERT INTO event (seq, at, message, body) VALUES (?, ?, ?, ?)"
 _MOVE = "UPDATE message SET lane = ?, next_at = ? WHERE id = ? AND status = 'queued'"
-_EXISTING = "SELECT id, digest, segments, encoding, country FROM message WHERE client = ? AND key = ?"
+EXISTING = (
+    "SELECT id, digest, segments, encoding, country, status = 'scheduled' OR coalesce(send_at > accepted_at, 0) "
+    "FROM message WHERE client = ? AND key = ?"
+)
+"""A message is scheduled at first for its `send_at`, or for a window: of that only its status tells, while it waits."""
 _STATUS = "SELECT status FROM message WHERE id = ?"
 _DONE: Result = (Answer.DONE, None)
 _STALE: Result = (Answer.STALE, None)
@@ -190,7 +194,7 @@ class Writer:
         )
         if done.rowcount:
             return _DONE
-        return Answer.EXISTS, self.conn.execute(_EXISTING, (message.client, message.key)).fetchone()
+        return Answer.EXISTS, self.conn.execute(EXISTING, (message.client, message.key)).fetchone()
 
     def _write_step(self, op: Step) -> Result:
         execute = self.conn.execute

@@ -10,6 +10,7 @@ from broker.text.numbers import Number, NumberError, mask, number_type, read_num
 from broker.text.parts import Part, Plan, Unplannable, plan
 from broker.text.segments import Verdict, verdict
 from broker.text.senders import SenderError, SenderForm, check_sender, sender_form
+from broker.text.zones import find_zones
 
 __all__ = [
     "Encoding",
@@ -25,6 +26,7 @@ __all__ = [
     "check_sender",
     "clean",
     "encoding_of",
+    "find_zones",
     "mask",
     "number_type",
     "plan",

@@ -175,7 +175,7 @@ class Match(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RuleSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """[[rules]]; `max_price` in micro-units of [broker].currency; `min_credit` in segments; `weights` as written."""
+    """[[rules]]; `max_price` in micro-units of [broker].currency; `min_credit` in segments; `weights` and `window` as written."""
 
     name: str
     use: tuple[str, ...]
@@ -185,6 +185,7 @@ class RuleSettings(msgspec.Struct, frozen=True, kw_only=True):
     max_price: int | None = None
     min_credit: int | None = None
     validity: int = 24 * HOUR
+    window: str | None = None
     max_attempts: int | None = None
     in_doubt: str = "hold"
     doubt_wait: int = 60 * SECOND

@@ -65,7 +65,9 @@ BAD: dict[str, tuple[bytes, str, str | None]] = {
     "a price too fine": (line(max_price="0.0000001"), "bad_request", "max_price"),
     "no such provider": (line(provider="nobody"), "bad_request", "provider"),
     "an id in a submit": (line(id="x"), "bad_request", "id"),
-    "send_at": (line(send_at="2030-01-01T00:00:00Z"), "bad_request", "send_at"),
+    "a send_at without a zone": (line(send_at="2030-01-01T00:00:00"), "bad_request", "send_at"),
+    "a send_at in years": (line(send_at="2030-01-01T00:00:00Z"), "bad_request", "send_at"),
+    "a send_at of a number": (line(send_at=5), "bad_request", "send_at"),
     "options": (line(options={"subject": "x"}), "bad_request", "options"),
     "voice": (line(channel="voice"), "bad_request", "channel"),
     "a status without an id": (b'{"op":"status"}', "bad_request", "id"),
@@ -74,7 +76,7 @@ BAD: dict[str, tuple[bytes, str, str | None]] = {
     "a cancel of nothing": (b'{"op":"cancel","id":"noth\\u0000ing"}', "not_found", "id"),
     "an explain of nobody": (b'{"op":"explain"}', "bad_request", "to"),
 }
-NOT_YET = ("send_at", "options", "voice")
+NOT_YET = ("options", "voice")
 
 
 @pytest.fixture

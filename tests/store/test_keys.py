@@ -17,8 +17,8 @@ async def test_the_same_key_again(store: Sqlite) -> None:
     store.accept(message("m3", key="k"), OTHER)  # who compares the digests decides what that means
     await store.journal.wait_committed()
     assert [answer for _, answer in store.answers] == [DONE, EXISTS, EXISTS]
-    assert store.values["m2"] == store.values["m3"] == ("m1", SAME, 2, "ucs2", "TW")
-    assert store.query.find_key("unix:shop", "k") == ("m1", SAME, 2, "ucs2", "TW")
+    assert store.values["m2"] == store.values["m3"] == ("m1", SAME, 2, "ucs2", "TW", 0)
+    assert store.query.find_key("unix:shop", "k") == ("m1", SAME, 2, "ucs2", "TW", 0)
     assert [store.status(id_) for id_ in ("m1", "m2", "m3")] == ["queued", None, None]
     assert store.events() == ["queued m1"]
 
