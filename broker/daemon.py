@@ -156,8 +156,8 @@ class Daemon:
         fleet = Fleet(ex, nursery)
         fleet.make_lanes(self.plugins)
         self.fleet = fleet
-        for recipient, scope, _, _ in ex.query.read_suppressions():
-            ex.suppressions.add(recipient, scope)
+        for recipient, scope, reason, _ in ex.query.read_suppressions():
+            ex.suppressions.add(recipient, scope, reason)
         found = await recover(ex)
         if found:
             log.warning("recovered attempts left open by a crash count=%d", found)

@@ -263,7 +263,7 @@ class Intake:
         sender = message.sender
         if sender is None and route.first is not None:
             sender = self.ex.book.accounts[route.first.provider].find_sender(message)
-        if suppressions.is_barred(message.to, sender):
+        if suppressions.find_reason(message.to, sender) is not None:
             raise Refused(
                 "suppressed", f"{mask(message.to)} is on the suppression list; `broker suppress remove` takes it off", "to"
             )

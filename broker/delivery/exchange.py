@@ -22,25 +22,41 @@ from broker.words.status import RANK
 if TYPE_CHECKING:
     from broker.delivery.lane import Lane
 
+BY_A_PERSON = "by a person"
 
 class Suppressions:
-    """Who is never written to: recipient -> scopes (`all`, or `sender:ID`). The store has the truth; this is its copy."""
+    """Who is never written to: recipient -> scope (`all`, or `sender:ID`) -> reason. The store has the truth; this is its copy."""
 
     def __init__(self) -> None:
-        self.scopes: dict[str, set[str]] = {}
+        self.scopes: dict[str, dict[str, str]] = {}
 
-    def add(self, recipient: str, scope: str) -> None:
-        """Bar a recipient."""
-        self.scopes.setdefault(recipient, set()).add(scope)
+    def add(self, recipient: str, scope: str, reason: str) -> None:
+        """Bar a recipient. A person's word replaces another reason, no other does."""
+        scopes = self.scopes.setdefault(recipient, {})
+        if reason == BY_A_PERSON:
+            scopes[scope] = reason
+        else:
+            scopes.setdefault(scope, reason)
 
-    def remove(self, recipient: str) -> bool:
-        """Take a recipient off whatever the scope. True when there was one."""
-        return self.scopes.pop(recipient, None) is not None
-
-    def is_barred(self, recipient: str, sender: str | None) -> bool:
-        """True when nobody, or not this sender, may write to the recipient."""
+    def remove(self, recipient: str, scope: str | None = None) -> bool:
+        """Take a recipient off, of one scope or of all. True when there was one."""
         scopes = self.scopes.get(recipient)
-        return scopes is not None and ("all" in scopes or f"sender:{sender or ''}" in scopes)
+        if scopes is None or (scope is not None and scopes.pop(scope, None) is None):
+            return False
+        if scope is None or not scopes:
+            del self.scopes[recipient]
+        return True
+
+    def find_reason(self, recipient: str, sender: str | None) -> str | None:
+        """Why nobody, or not this sender, may write to the recipient; None where they may. A sender is the same with + and without."""
+        scopes = self.scopes.get(recipient)
+        if scopes is None:
+            return None
+        reason = scopes.get("all")
+        if reason is None:
+            name = (sender or "").removeprefix("+")
+            reason = scopes.get(f"sender:{name}") or scopes.get(f"sender:+{name}")
+        return reason
 
 
 class Exchange:
@@ -71,6 +87,7 @@ class Exchange:
         self.router_bell = Bell()
         self.sweep_bell = Bell()
         self.releases: dict[str, int] = {}
+        self.ring_hook: Callable[[str], None] = lambda _stream: None
         self._tokens = b""
 
     def make_token(self) -> str:

@@ -140,5 +140,7 @@ def _change(lane: "Lane", type_: str, reason: str, code: str | None, until: int 
 def suppress(lane: "Lane", message: Message, sender: str | None, now: int) -> None:
     """A `blocked` answer bars the recipient, for everybody or for this sender ([suppress].scope)."""
     scope = "all" if lane.ex.book.settings.suppress.scope == "all" else f"sender:{sender or ''}"
-    lane.ex.suppressions.add(message.to, scope)
-    lane.ex.journal.put(Put(suppress=((message.to, scope, f"blocked at {lane.name}", now),), hurry=False))
+    reason = f"blocked at {lane.name}"
+    lane.ex.suppressions.add(message.to, scope, reason)
+    entry = lane.ex.teller.happen("suppress.added", now, to=message.to, scope=scope, reason=reason)
+    lane.ex.journal.put(Put(suppress=((message.to, scope, reason, now),), entries=(entry,), hurry=False))

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from broker.delivery.accept import Refused
-from broker.delivery.exchange import Exchange
+from broker.delivery.exchange import BY_A_PERSON, Exchange
 from broker.delivery.lane import Lane
 from broker.delivery.notes import keep_state
 from broker.delivery.router import put_decision
@@ -299,14 +299,18 @@ class Orders:
             raise Refused("bad_request", "`action` is list, add or remove", "action")
         if number is None:
             raise Refused("bad_request", "`number` is missing", "number")
+        now = ex.now()
         put = Put(done=lambda answer, _value: reply({"ok": answer is Answer.DONE, "suppress": []}))
         if action == "add":
-            put.suppress = ((number, "all", "by a person", ex.now()),)
-            ex.suppressions.add(number, "all")
+            put.unsuppress = ((number, "all"),)  # a person's reason takes the place of another
+            put.suppress = ((number, "all", BY_A_PERSON, now),)
+            ex.suppressions.add(number, "all", BY_A_PERSON)
+            put.entries = (ex.teller.happen("suppress.added", now, to=number, scope="all", reason=BY_A_PERSON),)
         else:
             if not ex.suppressions.remove(number):
                 raise Refused("not_found", "this number is not on the list", "number")
             put.unsuppress = ((number, None),)
+            put.entries = (ex.teller.happen("suppress.removed", now, to=number, scope=None, reason=BY_A_PERSON),)
         ex.journal.put(put)
 
 

@@ -6,6 +6,7 @@ Returns only after the commit, because the provider's acknowledgement goes out t
 from collections.abc import Sequence
 
 from broker.delivery.exchange import Exchange
+from broker.delivery.inbound import take_inbound
 from broker.delivery.lane import Lane
 from broker.delivery.receipts import take_receipts
 from broker.provider.contract import Inbound, Outcome, Receipt
@@ -19,8 +20,9 @@ class LanePort:
         self.lane = lane
 
     async def __call__(self, receipts: Sequence[Receipt], inbound: Sequence[Inbound] = ()) -> Sequence[str | None]:
-        """Make them durable; the refs that they matched."""
+        """Make them durable; the refs that they matched. Raises Unstored."""
         await take_receipts(self.ex, self.lane, receipts)
+        await take_inbound(self.ex, self.lane, inbound)
         return [None] * len(receipts)
 
     def now(self) -> int:

@@ -5,6 +5,7 @@ from typing import Any
 import trio
 
 from broker.delivery.exchange import Exchange
+from broker.store.inbound import drop_inbound, drop_inbound_texts
 from broker.store.retention import PAGE, drop_events, drop_messages, drop_texts
 from broker.words.identity import first_id
 
@@ -35,7 +36,8 @@ async def forget(ex: Exchange) -> None:
         _, cursor = drop_texts(conn, before, cursor, first_id(before))
         gone = drop_messages(conn, now - keep, first_id(now - keep))
         gone_events = drop_events(conn, now - feed_keep)
-        return bool(cursor) or gone >= PAGE or gone_events >= PAGE
+        gone_inbound = max(drop_inbound_texts(conn, before), drop_inbound(conn, first_id(now - keep)))
+        return bool(cursor) or max(gone, gone_events, gone_inbound) >= PAGE
 
     while await ex.journal.forget(drop_page):  # noqa: ASYNC110  # a pause between looks, not a wait for an event
         await trio.sleep(BETWEEN)

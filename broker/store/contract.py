@@ -12,6 +12,7 @@ import msgspec
 
 from broker.words.attempt import Attempt
 from broker.words.event import Happening, MessageEvent
+from broker.words.inbound import Received
 from broker.words.message import Message, Progress
 
 
@@ -102,18 +103,55 @@ class Move(msgspec.Struct, gc=False):
     hurry: bool = False
 
 
+class Hook(msgspec.Struct, frozen=True, gc=False):
+    """Something that has to be handed on to an endpoint: `stream` names the endpoint's queue, `key` what it is, `chain` what it must not
+    overtake. `n` is its place in the queue, given by the store; `since` when it happened.
+    """
+
+    stream: str
+    key: str
+    chain: str
+    since: int
+    n: int = 0
+
+
 class Put(msgspec.Struct, gc=False):
-    """Facts beside messages: kept values by (kind, name), suppression entries, and events of their own. `value` None deletes."""
+    """Facts beside messages: kept values by (kind, name), suppression entries, what is to be handed on, and events of their own.
+
+    A `value` of None deletes; `unsuppress` goes before `suppress`, a scope of None is any; `unhook` are places in the queue.
+    """
 
     facts: tuple[tuple[str, str, dict[str, Any] | None], ...] = ()
     suppress: tuple[tuple[str, str, str, int], ...] = ()
     unsuppress: tuple[tuple[str, str | None], ...] = ()
+    hooks: tuple[Hook, ...] = ()
+    unhook: tuple[int, ...] = ()
     entries: tuple[Entry, ...] = ()
     done: Done | None = None
     hurry: bool = True
 
 
-Operation = Accept | Step | Move | Put
+class Receive(msgspec.Struct, gc=False):
+    """A new inbound message, with what follows from it in the same transaction.
+
+    `mark` is what makes it the same as another one: where one with this mark was received at `since` or later, EXISTS answers its id and
+    nothing is written.
+    """
+
+    received: Received
+    mark: bytes
+    since: int
+    put: Put
+    done: Done | None = None
+    hurry: bool = True
+
+    @property
+    def entries(self) -> tuple[Entry, ...]:
+        """The events that tell of it."""
+        return self.put.entries
+
+
+Operation = Accept | Step | Move | Put | Receive
 
 
 class Journal(Protocol):

@@ -44,6 +44,27 @@ def first(db: Database) -> None:
         db.conn.execute(statement)
 
 
+_INBOUND = """
+CREATE TABLE inbound (
+    id TEXT PRIMARY KEY, provider TEXT NOT NULL, sender TEXT NOT NULL, recipient TEXT, text TEXT, ref TEXT, at INTEGER NOT NULL,
+    sent_at INTEGER, segments INTEGER NOT NULL, country TEXT, mark BLOB NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX inbound_mark ON inbound (mark, at);
+CREATE INDEX inbound_text ON inbound (at) WHERE text IS NOT NULL;
+CREATE TABLE hook (
+    n INTEGER PRIMARY KEY AUTOINCREMENT, stream TEXT NOT NULL, key TEXT NOT NULL, chain TEXT NOT NULL, since INTEGER NOT NULL
+);
+CREATE INDEX hook_stream ON hook (stream, n);
+"""
+
+
+@migrations()
+def inbound(db: Database) -> None:
+    """Inbound messages, and what waits to be handed on to endpoints. A hook's number is never used twice: readers go on after it."""
+    for statement in _INBOUND.split(";\n"):
+        db.conn.execute(statement)
+
+
 def apply_migrations(conn: sqlite3.Connection) -> None:
     """Apply what the store at `conn` has not had yet."""
     migrations.apply(Database(conn))

@@ -11,10 +11,12 @@ from typing import Any, TypeVar
 import msgspec
 import trio
 
-from broker.store.contract import LiveMessage
+from broker.store.contract import Hook, LiveMessage
+from broker.store.inbound import count_hooks, find_received, read_hooks
 from broker.store.rows import ATTEMPT_COLUMNS, MESSAGE_COLUMNS, read_attempt, read_message
 from broker.store.sqlite import EXISTING, open_connection
 from broker.words.attempt import Attempt
+from broker.words.inbound import Received
 from broker.words.message import Message
 
 T = TypeVar("T")
@@ -192,6 +194,18 @@ class SqliteQuery:
     def read_suppressions(self) -> list[tuple[str, str, str, int]]:
         """(recipient, scope, reason, at) of every suppression entry."""
         return list(self._conn.execute("SELECT recipient, scope, reason, at FROM suppression ORDER BY at, recipient"))
+
+    def find_received(self, id_: str) -> Received | None:
+        """One inbound message."""
+        return find_received(self._conn, id_)
+
+    def read_hooks(self, stream: str, after: int, limit: int) -> list[Hook]:
+        """What waits for an endpoint behind place `after`, in order."""
+        return read_hooks(self._conn, stream, after, limit)
+
+    def count_hooks(self) -> dict[str, int]:
+        """How much waits for each endpoint."""
+        return count_hooks(self._conn)
 
     async def sum_spent(self, provider: str, since: int) -> list[tuple[int, int]]:
         """(opened_at, price) of a provider's attempts since `since`, for its spend cap."""

@@ -14,7 +14,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from broker.store.contract import Accept, Answer, Change, Entry, Move, Operation, Put, Step, StoreError
+from broker.store.contract import Accept, Answer, Change, Entry, Move, Operation, Put, Receive, Step, StoreError
+from broker.store.inbound import write_hooks, write_received
 from broker.store.rows import INSERT_ATTEMPT, INSERT_MESSAGE, pack, pack_attempt, pack_message
 from broker.store.schema import migrate
 
@@ -147,7 +148,7 @@ class Writer:
                 if op.__class__ is Accept:
                     entries.append(op.entry)
                 elif op.__class__ is not Move:
-                    entries.extend(op.entries)  # type: ignore[union-attr]  # Step and Put both have entries
+                    entries.extend(op.entries)  # type: ignore[union-attr]  # Step, Put and Receive have entries
         seq = self.seq
         rows = []
         for entry in entries:
@@ -184,6 +185,9 @@ class Writer:
         if isinstance(op, Move):
             self.conn.executemany(_MOVE, [(lane, next_at, name) for name, lane, next_at in op.rows])
             return _DONE
+        if isinstance(op, Receive):
+            answer = write_received(self.conn, op)
+            return self._write_facts(op.put) if answer[0] is Answer.DONE else answer
         assert isinstance(op, Put)
         return self._write_facts(op)
 
@@ -266,10 +270,12 @@ class Writer:
                 execute("DELETE FROM fact WHERE kind = ? AND name = ?", (kind, name))
             else:
                 execute("INSERT OR REPLACE INTO fact (kind, name, value) VALUES (?, ?, ?)", (kind, name, pack(value)))
-        for row in op.suppress:
-            execute("INSERT OR IGNORE INTO suppression (recipient, scope, reason, at) VALUES (?, ?, ?, ?)", row)
         for recipient, scope in op.unsuppress:
             execute("DELETE FROM suppression WHERE recipient = ? AND scope = coalesce(?, scope)", (recipient, scope))
+        for row in op.suppress:
+            execute("INSERT OR IGNORE INTO suppression (recipient, scope, reason, at) VALUES (?, ?, ?, ?)", row)
+        if op.hooks or op.unhook:
+            write_hooks(self.conn, op.hooks, op.unhook)
         return _DONE
 
 

@@ -2,6 +2,8 @@
 
 The rooms: `clean` (what may be in a text), `gsm` and `segments` (what it costs), `septets`, `header`, `graphemes` and `parts`
 (how it goes out), `numbers` with its generated `prefixes`, `senders`.
+The rooms: `clean` (what may be in a text), `gsm` and `segments` (what it costs), `numbers` with its generated
+`prefixes`, `senders`, `words` (of inbound texts).
 """
 
 from broker.text.clean import TextError, clean
@@ -10,6 +12,7 @@ from broker.text.numbers import Number, NumberError, mask, number_type, read_num
 from broker.text.parts import Part, Plan, Unplannable, plan
 from broker.text.segments import Verdict, verdict
 from broker.text.senders import SenderError, SenderForm, check_sender, sender_form
+from broker.text.words import first_word, fold, fold_whole
 from broker.text.zones import find_zones
 
 __all__ = [
@@ -27,6 +30,9 @@ __all__ = [
     "clean",
     "encoding_of",
     "find_zones",
+    "first_word",
+    "fold",
+    "fold_whole",
     "mask",
     "number_type",
     "plan",

@@ -20,3 +20,24 @@ class Inbound(msgspec.Struct, frozen=True, gc=False):
 
     def __repr__(self) -> str:
         return "Inbound(…)"  # its number and text belong in no traceback
+
+
+class Received(msgspec.Struct, frozen=True, gc=False):
+    """An inbound message as it is kept: `id` is ours (UUIDv7), `at` our own time of it, `sent_at` the provider's where it gives one.
+
+    `text` is None once its time is over ([store].keep_text).
+    """
+
+    id: str
+    provider: str
+    sender: str
+    to: str | None
+    text: str | None
+    ref: str | None
+    at: int
+    sent_at: int | None
+    segments: int
+    country: str | None
+
+    def __repr__(self) -> str:
+        return f"Received({self.id})"

@@ -80,18 +80,48 @@ class TokenSettings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ClientSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """[clients."…"]: what one client may do; None is without limit."""
+    """[clients."…"]: what one client may do, None is without limit; and where its statuses are told."""
 
     senders: tuple[str, ...] | None = None
     countries: frozenset[str] | None = None
     rate: Rate | None = None
     pin_provider: bool = False
+    webhook: str | None = None
+    webhook_secret: Secret | None = None
+    webhook_cleartext: bool = False
+
+    def __repr__(self) -> str:
+        return f"ClientSettings(webhook={self.webhook is not None})"  # an address may have a key in it
 
 
 class SuppressSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """[suppress]"""
+    """[suppress]: `stop` and `start` are whole inbound texts, in any case and punctuation."""
 
     scope: str = "sender"
+    stop: tuple[str, ...] = ("STOP",)
+    start: tuple[str, ...] = ("START",)
+
+
+class InboundMatch(msgspec.Struct, frozen=True, kw_only=True):
+    """`match` of [[inbound]]: every key given must hold, a list is any-of; None is not asked. `keyword` is a text's first word."""
+
+    to: tuple[str, ...] | None = None
+    from_: tuple[str, ...] | None = msgspec.field(name="from", default=None)
+    keyword: tuple[str, ...] | None = None
+    provider: tuple[str, ...] | None = None
+
+
+class InboundSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """One of [[inbound]]: whom inbound messages are handed to, an address (`to`) or a command (`exec`)."""
+
+    match: InboundMatch = InboundMatch()
+    to: str | None = None
+    exec: tuple[str, ...] | None = None
+    secret: Secret | None = None
+    cleartext: bool = False
+
+    def __repr__(self) -> str:
+        return "InboundSettings(…)"  # an address or an argument may have a key in it
 
 
 class CreditSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -216,6 +246,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     groups: dict[str, tuple[str, ...]] = {}
     providers: dict[str, ProviderSettings] = {}
     rules: tuple[RuleSettings, ...] = ()
+    inbound: tuple[InboundSettings, ...] = ()
 
     def __repr__(self) -> str:
         return f"Settings({self.file}, {self.hash})"  # see ProviderSettings: what is secret is known only by `secret_keys`

@@ -1,0 +1,228 @@
+"""What a handset sends us: durable before it is acknowledged, told once however often it comes, and obeyed where it is a STOP or START."""
+
+import json
+import sqlite3
+from typing import Any
+
+import pytest
+import trio
+from trio.testing import MockClock
+
+from broker.delivery.inbound import read_inbound, take_inbound
+from broker.provider.contract import Inbound, Unstored
+from broker.store.journal import SqliteJournal
+from tests.daemon.conftest import MakeHouse
+from tests.daemon.house import EPOCH, TEXT, TO, House, loopback, rule
+
+OURS = "+886900000001"
+
+
+@pytest.fixture
+async def house(make_house: MakeHouse) -> House:
+    return await make_house({"providers": {"a": loopback(), "b": loopback(sender="ACME")}, "rules": [rule("a", "b")]})
+
+
+async def come(house: House, text: str = TEXT, sender: str = TO, to: str | None = OURS, *, lane: str = "a", **more: Any) -> None:
+    """One inbound message at `lane`, acknowledged."""
+    await take_inbound(house.ex, house.ex.lanes[lane], [Inbound(sender, text, to, **more)])
+
+
+def facts(event: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in event.items() if key not in ("seq", "id")}
+
+
+async def test_it_is_told_and_kept(house: House) -> None:
+    await come(house, ref="mo-1", at=EPOCH - 5, segments=2)
+    (event,) = house.told("inbound.received")
+    assert facts(event) == {
+        "at": event["at"], "type": "inbound.received", "node": "t1", "provider": "a", "from": TO, "to": OURS, "text": TEXT,
+        "segments": 2, "country": "TW",
+    }  # fmt: skip
+    kept = house.query.find_received(event["id"])
+    assert kept is not None
+    assert (kept.provider, kept.sender, kept.to, kept.text, kept.ref) == ("a", TO, OURS, TEXT, "mo-1")
+    assert (kept.sent_at, kept.segments, kept.country) == (EPOCH - 5, 2, "TW")
+    assert TEXT not in repr(kept)
+
+
+# (first, second, seconds between them, told twice)
+REPETITIONS: list[tuple[dict[str, Any], dict[str, Any], float, bool]] = [
+    ({"ref": "r"}, {"ref": "r"}, 600.0, False),
+    ({"ref": "r"}, {"ref": "s"}, 0.0, True),
+    ({"ref": "r"}, {"ref": "r", "lane": "b"}, 0.0, True),
+    ({"ref": "r"}, {"ref": "r", "text": "another text"}, 0.0, True),  # an id that a provider gave twice loses no message
+    ({"ref": "r"}, {}, 0.0, True),
+    ({}, {}, 0.0, False),
+    ({}, {}, 59.9, False),
+    ({}, {}, 61.0, True),
+    ({}, {"text": TEXT + "."}, 0.0, True),
+    ({}, {"to": None}, 0.0, True),
+    ({}, {"sender": "+886912345679"}, 0.0, True),
+    ({}, {"sender": "+886 912 345 678"}, 0.0, False),
+]
+
+
+@pytest.mark.parametrize(("first", "second", "pause", "is_twice"), REPETITIONS)
+async def test_repetition(
+    house: House, autojump_clock: MockClock, first: dict[str, Any], second: dict[str, Any], pause: float, is_twice: bool
+) -> None:
+    await come(house, **first)
+    await trio.sleep(pause)
+    await come(house, **second)
+    assert len(house.told("inbound.received")) == 1 + is_twice
+
+
+async def test_the_same_twice_in_one_commit(house: House) -> None:
+    one = Inbound(TO, TEXT, OURS)
+    async with trio.open_nursery() as nursery:
+        for _ in range(5):
+            nursery.start_soon(take_inbound, house.ex, house.ex.lanes["a"], [one, one])
+    assert len(house.told("inbound.received")) == 1
+
+
+async def test_it_is_known_again_after_a_restart(house: House, nursery: trio.Nursery) -> None:
+    await come(house)
+    await come(house, ref="r")
+    await house.stop()
+    await house.start(nursery)
+    await come(house)
+    await come(house, ref="r")
+    assert len(house.told("inbound.received")) == 2
+
+
+@pytest.mark.parametrize(
+    ("given", "number", "country"),
+    [
+        ("+886912345678", "+886912345678", "TW"),
+        ("+1 (202) 555-0100", "+12025550100", "US"),
+        ("0912345678", "0912345678", None),
+        ("12345", "12345", None),
+        ("Bank\0\ud800", "Bank\ufffd\ufffd", None),
+        ("", "", None),
+        ("+" * 5000, "+" * 5000, None),
+    ],
+)
+def test_numbers(given: str, number: str, country: str | None) -> None:
+    read = read_inbound("a", Inbound(given, "x", given), EPOCH)
+    assert (read.sender, read.to, read.country) == (number, number, country)
+
+
+async def test_what_no_store_could_hold(house: House) -> None:
+    """Whatever a stranger writes is taken: refused, the provider would send it for ever."""
+    await come(house, "a\0b \ud83d\ude00 \ud800", "+\0", "\udfff", ref="\0\ud800", at=1 << 80, segments=-(1 << 90))
+    (event,) = house.told("inbound.received")
+    assert (event["text"], event["segments"]) == ("a\ufffdb \U0001f600 \ufffd", 1)
+    kept = house.query.find_received(event["id"])
+    assert kept is not None
+    assert kept.sent_at is None
+
+
+async def test_nothing_is_acknowledged_on_a_full_disk(house: House) -> None:
+    house.journal.is_full = True
+    with pytest.raises(Unstored):
+        await come(house)
+    house.journal.is_full = False
+    await come(house)
+    assert len(house.told("inbound.received")) == 1
+
+
+async def test_it_returns_only_after_the_commit(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[int] = []
+    put = SqliteJournal.put
+
+    def look(self: SqliteJournal, operation: Any) -> None:
+        put(self, operation)
+        conn = sqlite3.connect(house.folder / "data" / "broker.db")
+        seen.append(conn.execute("SELECT count(*) FROM inbound").fetchone()[0])
+        conn.close()
+
+    monkeypatch.setattr(SqliteJournal, "put", look)
+    await come(house)
+    assert seen == [0]
+    assert len(house.told("inbound.received")) == 1
+
+
+# ---- STOP and START
+
+
+@pytest.mark.parametrize("text", ["STOP", "stop", " Stop! ", "«stop».", "ＳＴＯＰ", "Stop \U0001f6d1\n"])
+async def test_stop(house: House, text: str) -> None:
+    await come(house, text)
+    assert (await house.submit())["error"]["code"] == "suppressed"
+    assert (await house.submit(from_=OURS))["error"]["code"] == "suppressed"
+    assert (await house.submit(from_=OURS[1:]))["error"]["code"] == "suppressed"
+    assert (await house.submit(from_="OTHER"))["ok"]
+    told = house.told("suppress.added")
+    assert [(event["to"], event["scope"], event["reason"]) for event in told] == [
+        (TO, f"sender:{OURS}", "STOP"),
+        (TO, "sender:", "STOP"),
+    ]
+    await come(house, "start")
+    assert (await house.submit())["ok"]
+    assert len(house.told("suppress.removed")) == 2
+    assert house.query.read_suppressions() == []
+
+
+@pytest.mark.parametrize("text", ["please stop", "stop it", "unstop", "sto p", "", "stop " * 500])
+async def test_no_stop(house: House, text: str) -> None:
+    await come(house, text)
+    assert (await house.submit())["ok"]
+
+
+async def test_a_stop_to_nobody_in_particular_bars_all(house: House) -> None:
+    await come(house, "STOP", to=None)
+    assert (await house.submit(from_="OTHER"))["error"]["code"] == "suppressed"
+    assert [event["scope"] for event in house.told("suppress.added")] == ["all"]
+
+
+async def test_the_accounts_own_sender_is_barred(house: House) -> None:
+    await come(house, "STOP", lane="b")
+    assert (await house.submit(from_="ACME"))["error"]["code"] == "suppressed"
+    assert (await house.submit(provider="b"))["error"]["code"] == "suppressed"
+    assert (await house.submit(provider="a"))["ok"]
+
+
+async def test_what_a_person_barred_no_handset_frees(house: House) -> None:
+    await come(house, "STOP", to=None)
+    assert (await house.order("suppress", action="add", number=TO))["ok"]
+    await come(house, "START", to=None)
+    assert (await house.submit())["error"]["code"] == "suppressed"
+    (row,) = (await house.order("suppress", action="list"))["suppress"]
+    assert (row["scope"], row["reason"]) == ("all", "by a person")
+    assert (await house.order("suppress", action="remove", number=TO))["ok"]
+    assert (await house.submit())["ok"]
+
+
+async def test_the_last_word_holds(house: House, autojump_clock: MockClock, nursery: trio.Nursery) -> None:
+    """Without ids a second STOP looks like the first again; it must not be the START that holds."""
+    for text in ("STOP", "START", "STOP"):
+        await come(house, text)
+        await trio.sleep(1)
+    assert (await house.submit())["error"]["code"] == "suppressed"
+    await house.stop()
+    await house.start(nursery)
+    assert (await house.submit())["error"]["code"] == "suppressed"
+    assert [event["type"] for event in house.told("suppress.added", "suppress.removed")] == [
+        *["suppress.added"] * 2, *["suppress.removed"] * 2, *["suppress.added"] * 2,
+    ]  # fmt: skip
+
+
+async def test_a_stop_that_is_repeated_by_its_id_does_nothing(house: House) -> None:
+    for ref, text in (("1", "STOP"), ("2", "START"), ("1", "STOP")):
+        await come(house, text, ref=ref)
+    assert (await house.submit())["ok"]
+
+
+async def test_the_text_goes_when_its_time_is_over(make_house: MakeHouse, autojump_clock: MockClock) -> None:
+    house = await make_house({"store": {"keep_text": "5m"}, "providers": {"a": loopback()}})
+    await come(house)
+    (event,) = house.told("inbound.received")
+    await trio.sleep(300)
+    await come(house, ref="now")
+    await trio.sleep(120)
+    old, new = house.told("inbound.received")
+    assert "text" not in old
+    assert (old["id"], old["from"], new["text"]) == (event["id"], TO, TEXT)
+    conn = sqlite3.connect(house.folder / "data" / "broker.db")
+    assert json.dumps(conn.execute("SELECT text FROM inbound ORDER BY id").fetchall()) == json.dumps([[None], [TEXT]])
+    conn.close()
