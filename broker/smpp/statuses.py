@@ -87,7 +87,7 @@ def _class_statuses() -> dict[int, OutcomeClass]:
 
 
 CODES: Final[dict[int, OutcomeClass]] = _class_statuses()
-"""Status → class of a submit or a bind. QUERY_FAULTS are no verdict on a message and stand apart; `judge_status` covers the rest."""
+"""Status → class of a submit or a bind; `judge_status` covers the rest."""
 
 QUERY_FAULTS: Final = frozenset({ESME_RINVMSGID, ESME_RQUERYFAIL, ESME_RCANCELFAIL, ESME_RREPLACEFAIL})
 """Statuses that answer a query, a cancel or a replace: the asker's own trouble, class `query_error`."""
@@ -96,12 +96,10 @@ _FOR_THE_MOMENT: Final = frozenset({"throttled", "unavailable", "unreachable"})
 
 
 def judge_status(status: int) -> OutcomeClass:
-    """The class of a submit's or a bind's status. One of the vendor's (0x400 to 0x4FF) or a reserved one is `unavailable`.
+    """The class of a submit's or a bind's status. Not 0 is a refusal (5.1.3), so none is in doubt.
 
-    A status that only a query can earn is no answer to a submit: `in_doubt`.
+    One of the vendor's (0x400 to 0x4FF), a reserved one, or one that only a query can earn says no more than that: `unavailable`.
     """
-    if status in QUERY_FAULTS:
-        return "in_doubt"
     return CODES.get(status, "unavailable")
 
 
