@@ -17,6 +17,7 @@ from broker.config.lines import Lines
 from broker.config.plugin import PluginTable, Traits
 from broker.config.problem import Path, Problem, dotted
 from broker.config.reach import countries_of, covers, find_never, reach_of
+from broker.words.channel import CARRIERS, SMS, account_of, channel_of
 from broker.words.money import convert, show_micro
 from broker.words.settings import ProviderSettings, RuleSettings, Settings
 
@@ -79,26 +80,49 @@ def _find_in_rules(settings: Settings, traits: Mapping[str, Traits]) -> Iterator
                 f'this rule can never match: rules[{early}] "{name}" comes first and takes all that it would;'
                 " move it up, or narrow the other one",
             )
-        candidates = [settings.providers[name] for name in rule.use if name in settings.providers]
-        if candidates and not any(provider.enabled for provider in candidates):
+        used = [settings.providers[name] for name in accounts_of(rule) if name in settings.providers]
+        if used and not any(provider.enabled for provider in used):
             yield (*here, "use"), "every provider here is disabled: its messages are refused; enable one"
         if rule.order != "weighted" and rule.weights:
             yield (*here, "weights"), f'has no effect with order "{rule.order}": write order = "weighted"'
-        yield from _find_in_prices(here, rule, candidates, settings)
+        yield from _find_in_channels(here, rule, traits)
+        yield from _find_in_prices(here, rule, settings)
         yield from _find_in_credit(here, rule, traits)
+
+
+def accounts_of(rule: RuleSettings) -> list[str]:
+    """The providers of a rule, each once."""
+    return list(dict.fromkeys(map(account_of, rule.use)))
 
 
 def _takes_all(early: RuleSettings, late: RuleSettings) -> bool:
     return early.else_ != "next-rule" and covers(early.match, late.match)
 
 
-def _find_in_prices(here: Path, rule: RuleSettings, candidates: list[ProviderSettings], settings: Settings) -> Iterator[Finding]:
+def _find_in_channels(here: Path, rule: RuleSettings, traits: Mapping[str, Traits]) -> Iterator[Finding]:
+    for name in rule.use:
+        own, channel = account_of(name), channel_of(name)
+        if own in traits and channel is not None and channel not in traits[own].channels:
+            taken = ", ".join(sorted(traits[own].channels))
+            yield (*here, "use"), f'"{name}" can never serve: the provider sends by {taken}; take it out'
+        elif channel is not None and channel not in CARRIERS and rule.match.channel is None:
+            yield (*here, "use"), f'"{name}" takes only what is submitted as {channel}: an SMS cannot go by it'
+    asked = rule.match.channel
+    if asked is not None and all(name in traits and asked.isdisjoint(traits[name].channels) for name in accounts_of(rule)):
+        yield (*here, "match", "channel"), "no provider of this rule takes such a message; add one that does to its use"
+
+
+def _find_in_prices(here: Path, rule: RuleSettings, settings: Settings) -> Iterator[Finding]:
     if rule.max_price is None:
         return
     own = settings.broker.currency
-    for provider in candidates:
+    for name in rule.use:
+        provider, channel = settings.providers.get(account_of(name)), channel_of(name)
+        if provider is None:
+            continue
         rate = Decimal(1) if provider.currency == own else settings.currencies.get(provider.currency)
-        price = _lowest_price(provider, reach_of(rule.match))
+        channels = frozenset({channel}) if channel is not None else rule.match.channel or SMS
+        price = _lowest_price(provider, reach_of(rule.match), channels)
         if price is None or rate is None:
             message = "has no price for what this rule takes"
         elif convert(price, rate) > rule.max_price:
@@ -107,16 +131,17 @@ def _find_in_prices(here: Path, rule: RuleSettings, candidates: list[ProviderSet
             continue
         yield (
             (*here, "max_price"),
-            f'provider "{provider.name}" can never serve here: it {message}; mend its prices, or raise max_price',
+            f'provider "{name}" can never serve here: it {message}; mend its prices, or raise max_price',
         )
 
 
-def _lowest_price(provider: ProviderSettings, reach: frozenset[str] | None) -> int | None:
-    """The lowest price of a segment that a message to a country of `reach` may have."""
-    if "sms" in provider.channel_prices:
-        return provider.channel_prices["sms"]
+def _lowest_price(provider: ProviderSettings, reach: frozenset[str] | None, channels: frozenset[str]) -> int | None:
+    """The lowest price that a message by one of `channels` to a country of `reach` may have, a segment or, by no SMS, the whole."""
     fitting = [micro for key, micro in provider.prices.items() if reach is None or _is_price_for(key, reach)]
-    return min(fitting, default=None)
+    found = [provider.channel_prices[channel] for channel in channels if channel in provider.channel_prices]
+    if any(channel in SMS and channel not in provider.channel_prices for channel in channels):
+        found += fitting
+    return min(found, default=None)
 
 
 def _is_price_for(key: str, reach: frozenset[str]) -> bool:
@@ -129,7 +154,7 @@ def _find_in_credit(here: Path, rule: RuleSettings, traits: Mapping[str, Traits]
     if rule.min_credit is None and rule.order != "most_credit":
         return
     key = "order" if rule.min_credit is None else "min_credit"
-    for name in rule.use:
+    for name in accounts_of(rule):
         if name in traits and traits[name].unit is None:
             effect = "comes last" if rule.min_credit is None else "always passes"
             yield (*here, key), f'provider "{name}" tells no credit, so it {effect} here; leave it out of use if not meant'
@@ -171,7 +196,7 @@ def _find_in_countries(settings: Settings, traits: Mapping[str, Traits]) -> Iter
 
 def _reach_with_providers(rule: RuleSettings, settings: Settings, traits: Mapping[str, Traits]) -> frozenset[str] | None:
     """The countries that the rule and its enabled providers let through; None: any."""
-    usable = [name for name in rule.use if name in settings.providers and settings.providers[name].enabled]
+    usable = [name for name in accounts_of(rule) if name in settings.providers and settings.providers[name].enabled]
     served = [traits[name].countries if name in traits else frozenset[str]() for name in usable]
     reach = reach_of(rule.match)
     if any(not countries for countries in served):
@@ -203,7 +228,7 @@ def _named_countries(settings: Settings) -> Iterator[tuple[Path, set[str]]]:
 def _find_in_providers(settings: Settings, traits: Mapping[str, Traits]) -> Iterator[Finding]:
     if not any(provider.enabled for provider in settings.providers.values()):
         yield ("providers",), "no provider is enabled: every message is refused; write a [providers.NAME]"
-    used = {name for rule in settings.rules for name in rule.use}
+    used = {name for rule in settings.rules for name in accounts_of(rule)}
     for name, provider in settings.providers.items():
         here: Path = ("providers", name)
         if provider.enabled and name not in used:

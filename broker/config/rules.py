@@ -25,8 +25,11 @@ from broker.config.forms import (
     table_of,
     whole,
 )
-from broker.config.spot import Fault, Later, Spot, nearest, quote
+from broker.config.spot import Fault, Spot, nearest, quote
 from broker.config.tables import Forms, read_struct, show_struct, struct_of
+from broker.routing.entry import HOLE
+from broker.text import TextError, clean
+from broker.words.channel import CARRIERS, channel_of
 from broker.words.message import CHANNELS
 from broker.words.outcome import CLASSES
 from broker.words.settings import Action, Match, RuleSettings
@@ -39,7 +42,6 @@ ON_CLASSES = (*(name for name in CLASSES if name not in UNCHANGEABLE), "undelive
 ACTIONS = ("fail", "next", "hold")
 
 LATER_RULE: dict[str, str] = {
-    "texts": "texts for other channels than sms; take the key out",
     "receipt_within": "a second copy where no receipt comes; take the key out",
 }
 
@@ -97,14 +99,6 @@ def _check_hours(found: re.Match[str], *words: str) -> None:
         raise Fault(f'names no time zone with {quote(found[6])}: write one such as "Asia/Taipei" or "UTC"') from None
 
 
-def _read_channel(value: object) -> str:
-    if isinstance(value, str) and value in CHANNELS and value != "sms":
-        raise Later('write "sms", the only channel so far')
-    if value != "sms":
-        raise Fault(f"is no channel: {nearest(str(value), CHANNELS)}")
-    return "sms"
-
-
 def match_forms(groups: Mapping[str, tuple[str, ...]]) -> Forms:
     """`match` of a rule."""
     return {
@@ -115,7 +109,7 @@ def match_forms(groups: Mapping[str, tuple[str, ...]]) -> Forms:
         "sender": as_set(any_of(TEXT)),
         "client": as_set(any_of(TEXT)),
         "tag": as_set(any_of(TEXT)),
-        "channel": as_set(any_of(plain(_read_channel, example='"sms"'))),
+        "channel": as_set(any_of(choice(CHANNELS, "channel"))),
         "encoding": as_set(any_of(choice(ENCODINGS, "encoding"))),
         "segments": any_of(plain(_read_count, example='">1"')),
         "text": any_of(plain(_read_pattern)),
@@ -142,14 +136,16 @@ def _check_class(name: str) -> None:
 
 
 def _user_of(providers: Collection[str]) -> Form[str]:
+    """An entry of `use`: a provider, or PROVIDER:CHANNEL."""
+
     def read(value: object) -> str:
         if not isinstance(value, str):
             raise Fault("must be a provider's name in quotes")
         name, colon, channel = value.partition(":")
-        if colon and channel in CHANNELS and (name in providers or not providers):
-            raise Later(f"channels other than sms; write {quote(name)}")
-        if value not in providers:
-            raise Fault(f"is none of [providers]: {nearest(value, providers)}")
+        if name not in providers:
+            raise Fault(f"is none of [providers]: {nearest(name, providers)}", name)
+        if colon and channel not in CHANNELS:
+            raise Fault(f"names no channel after its colon: {nearest(channel, CHANNELS)}")
         return value
 
     return plain(read, example=f'"{next(iter(providers), "mitake")}"')
@@ -159,10 +155,29 @@ def _read_use(names: Form[tuple[str, ...]]) -> Form[tuple[str, ...]]:
     def read(spot: Spot) -> tuple[str, ...]:
         use = names.read(spot)
         if twice := [name for name in dict.fromkeys(use) if use.count(name) > 1]:
-            raise Fault("is there more than once: a round visits each provider once; take the others out", twice[0])
+            raise Fault("is there more than once: a round visits each once; take the others out", twice[0])
         return use
 
     return Form(read, names.show, names.example)
+
+
+def _read_template(value: object) -> str:
+    if not isinstance(value, str):
+        raise Fault("must be a text in quotes")
+    try:
+        template = clean(value)
+    except TextError as error:
+        raise Fault(f"can be no message: {error}") from None
+    if HOLE not in template:
+        raise Fault(f"has no {HOLE} in it: that is where the message's own text goes")
+    return template
+
+
+def _check_carrier(channel: str) -> None:
+    if channel not in CHANNELS:
+        raise Fault(f"is no channel: {nearest(channel, CHANNELS)}")
+    if channel not in CARRIERS:
+        raise Fault("cannot carry an SMS, so it needs no text: take it out")
 
 
 def rule_forms(providers: Collection[str], groups: Mapping[str, tuple[str, ...]]) -> Forms:
@@ -172,6 +187,7 @@ def rule_forms(providers: Collection[str], groups: Mapping[str, tuple[str, ...]]
         "name": TEXT,
         "match": struct_of(Match, match_forms(groups)),
         "use": _read_use(many(_user_of(providers), least=1)),
+        "texts": table_of(plain(_read_template, example='"You get a code: {text}"'), _check_carrier),
         "order": choice(ORDERS, "order", {"best_delivery": 'write "listed", "cheapest", "most_credit" or "weighted"'}),
         "weights": table_of(whole(1, 1_000_000), str),
         "max_price": SOME_MONEY,
@@ -204,6 +220,10 @@ def read_rule(spot: Spot, index: int, providers: Collection[str], groups: Mappin
         if name not in rule.use:
             place = (*spot.path, "weights", name)
             spot.report.add(place, f"{quote(name)} is not in this rule's use: add it there, or take its weight out")
+    for channel in rule.texts:
+        if channel not in map(channel_of, rule.use):
+            remedy = f"write PROVIDER:{channel} there, or take its text out"
+            spot.report.add((*spot.path, "texts", channel), f"no provider of this rule's use is asked to send by {channel}: {remedy}")
     return rule
 
 

@@ -226,7 +226,7 @@ class Intake:
                 message.progress = Progress(passed=passed)
                 following = find_rule(book, message, now, message.progress)
             if following is None:
-                why = "; ".join(f"{left.provider}: {left.reason}" for left in first[1].left_out)
+                why = "; ".join(f"{left.name}: {left.reason}" for left in first[1].left_out)
                 raise Refused(
                     "no_route", f"no provider of rule {first[0].name} could ever take this message: {why or 'it has none'}"
                 )

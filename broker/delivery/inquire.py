@@ -6,7 +6,7 @@ import msgspec
 
 from broker.delivery.accept import Intake, Refused, Submit
 from broker.delivery.exchange import Exchange
-from broker.routing import Route, Rule, rank
+from broker.routing import Candidate, LeftOut, Route, Rule, rank
 from broker.words.attempt import Attempt
 from broker.words.clock import show_time
 from broker.words.message import Message
@@ -31,7 +31,7 @@ class Inquiry:
         return {
             "ok": True,
             "message": self._show_message(message, attempts, events),
-            "attempts": [show_attempt(attempt) for attempt in attempts],
+            "attempts": [show_attempt(attempt, message.channel) for attempt in attempts],
             "events": events,
         }
 
@@ -51,6 +51,7 @@ class Inquiry:
             "send_at": None if message.send_at is None else show_time(message.send_at),
             "final_at": None if final_at is None else show_time(final_at),
             "next_at": show_time(message.next_at) if final_at is None and message.next_at else None,
+            "channel": message.channel,
             "encoding": message.encoding,
             "priority": ("high", "normal", "low")[message.priority],
             "from": message.sender,
@@ -87,7 +88,7 @@ class Inquiry:
 
     def _show_route(self, message: Message, rule: Rule, route: Route, leaves_at: int, now: int) -> dict[str, Any]:
         named = {each.provider for each in route.candidates} | {each.provider for each in route.left_out}
-        left_out = [{"provider": left.provider, "reason": left.reason} for left in route.left_out]
+        left_out = [_name(left) | {"reason": left.reason} for left in route.left_out]
         for name, account in self.ex.book.accounts.items():
             if name not in named:
                 reason = "disabled" if not account.enabled else f"rule {rule.name} does not use it"
@@ -99,12 +100,13 @@ class Inquiry:
             "rule": rule.name,
             "order": rule.order,
             "country": message.country,
+            "channel": message.channel,
             "segments": message.segments,
             "encoding": message.encoding,
             "waits_until": None if leaves_at <= now else show_time(leaves_at),
             "candidates": [
                 {
-                    "provider": candidate.provider,
+                    **_name(candidate),
                     "price": None if candidate.price is None else show_micro(candidate.price),
                     "currency": candidate.currency,
                     "credit": None if candidate.credit is None else show_count(candidate.credit),
@@ -115,6 +117,11 @@ class Inquiry:
         }
 
 
+def _name(entry: Candidate | LeftOut) -> dict[str, Any]:
+    """The provider, and the channel where it is not the message's own."""
+    return {"provider": entry.provider} if entry.channel is None else {"provider": entry.provider, "channel": entry.channel}
+
+
 def show_event(seq: int, body: bytes) -> dict[str, Any]:
     """An event as the feed shows it."""
     event: dict[str, Any] = {"seq": seq}
@@ -122,11 +129,12 @@ def show_event(seq: int, body: bytes) -> dict[str, Any]:
     return event
 
 
-def show_attempt(attempt: Attempt) -> dict[str, Any]:
-    """An attempt as `status` shows it (CONTRACT §4)."""
+def show_attempt(attempt: Attempt, channel: str) -> dict[str, Any]:
+    """An attempt as `status` shows it (CONTRACT §4); `channel` is the message's own."""
     return {
         "n": attempt.n,
         "provider": attempt.provider,
+        "channel": attempt.channel or channel,
         "state": attempt.state,
         "class": attempt.class_,
         "code": attempt.code,

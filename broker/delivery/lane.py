@@ -18,6 +18,7 @@ from broker.delivery.router import expire, find_place, put_off
 from broker.routing import Candidate, Rule, Standing
 from broker.store.contract import Answer, Change, Put, Step
 from broker.words.attempt import Attempt
+from broker.words.channel import account_of
 from broker.words.message import Message
 from broker.words.settings import ProviderSettings
 
@@ -236,7 +237,7 @@ class Lane:
             self._put_back((message, None, None, -1))
             self.bell.ring_at(now)
             return False
-        wait = self.rate.take(message.segments, now)
+        wait = self.rate.take(candidate.segments, now)
         if wait:
             self._put_back((message, rule, candidate, self.ex.epoch))
             self.bell.ring_at(now + wait)
@@ -283,12 +284,15 @@ class Lane:
         rule = ex.find_rule(message, now)
         if rule is not None:
             route = ex.rank(rule, message, message.progress)
-            staying = message.progress.provider == self.name  # a visit under way goes on here, whoever ranks first
-            for candidate in route.candidates:
-                if candidate.provider == self.name:
-                    return rule, candidate
-                if not staying:
-                    break
+            staying = message.progress.provider  # a visit under way goes on where it is, whoever ranks first
+            if staying is None or account_of(staying) != self.name:
+                first = route.first
+                if first is not None and first.provider == self.name:
+                    return rule, first
+            else:
+                for candidate in route.candidates:
+                    if candidate.name == staying:
+                        return rule, candidate
         self._leaving.append(message.id)
         find_place(ex, message, rule, now)
         return None, None
@@ -305,14 +309,16 @@ class Lane:
             "open",
             f"{message.id.replace('-', '')}n{n}",
             self.carrier.find_sender(message),
-            parts=message.segments,
+            parts=candidate.segments,
             price=candidate.price,
             currency=candidate.currency,
             bucket=candidate.bucket,
             credit=candidate.cost,
             doubt=rule.doubt,
+            channel=candidate.channel,
         )
-        flight = Flight(self, message, attempt, rule, self.is_probed)
+        body = None if candidate.channel is None else rule.find_body(candidate.channel, message)
+        flight = Flight(self, message, attempt, rule, self.is_probed, body)
         if flight.is_probe:
             self.health.is_probing = True
             self.health.show(now)

@@ -224,7 +224,7 @@ class Orders:
             decision = Decision("hold", "held", message.valid_until, message.progress, detail="poison")
         else:
             outcome = Outcome("unreachable", None, detail)
-            decision = decide(message, outcome, rule, attempt.provider, now, lambda: sides)
+            decision = decide(message, outcome, rule, attempt.candidate, now, lambda: sides)
         is_end = decision.kind == "end"
         change = Change(
             decision.status, detail, decision.lane, decision.at, decision.progress, rule.name if rule else None, None,

@@ -119,7 +119,7 @@ def _move_on(ex: Exchange, lane: Lane, message: Message, attempt: Attempt, recei
     # The one receipt that `on` may name takes a class's place in the table.
     outcome = msgspec.structs.replace(Outcome("unsuitable", receipt.code, receipt.detail), class_="undelivered")
     sides = msgspec.structs.replace(ex.look_around(message, now), accepted="undelivered")
-    decision = decide(message, outcome, rule, lane.name, now, lambda: sides)
+    decision = decide(message, outcome, rule, attempt.candidate, now, lambda: sides)
     if decision.kind == "end":
         return False
     shut = Shut(attempt.n, ("accepted",), "accepted", None, receipt="undelivered")

@@ -34,7 +34,7 @@ def settle(ex: Exchange, flight: Flight, outcome: Outcome) -> None:
         # Before the balance that the answer may carry: that report already knows of this attempt.
         lane.ledger.settle(attempt, debit=state == "accepted")
     note_outcome(lane, outcome, flight, now)
-    decision = decide(message, outcome, flight.rule, lane.name, now, partial(look_around, ex, flight, now))
+    decision = decide(message, outcome, flight.rule, attempt.candidate, now, partial(look_around, ex, flight, now))
     if outcome.code == "plugin_error":
         decision = _guard_poison(flight, outcome, decision)
     shut = Shut(attempt.n, ("open",), state, now, outcome.class_, outcome.code, outcome.detail, outcome.refs)

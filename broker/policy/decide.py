@@ -12,6 +12,7 @@ import msgspec
 from broker.policy.backoff import LONGEST, RETRY_AFTER_CAP, backoff
 from broker.routing import LeftOut, Route, Rule
 from broker.routing.standing import HELD_BY
+from broker.words.channel import account_of
 from broker.words.message import Message, Progress
 from broker.words.outcome import PASSING, UNCOUNTED, Outcome
 from broker.words.settings import Action
@@ -66,9 +67,9 @@ DEFAULTS: dict[str, Action] = {
 
 
 def decide(
-    message: Message, outcome: Outcome, rule: Rule, provider: str, now: int, look_around: Callable[[], Sides]
+    message: Message, outcome: Outcome, rule: Rule, name: str, now: int, look_around: Callable[[], Sides]
 ) -> Decision:
-    """What to do with `message` after an attempt at `provider` under `rule` came to `outcome`.
+    """What to do with `message` after an attempt at the candidate `name` under `rule` came to `outcome`.
 
     `look_around` is asked only where the outcome leaves a choice: most messages are accepted at once.
     """
@@ -82,11 +83,11 @@ def decide(
     if class_ in ("blocked", "expired"):
         return _end(class_, sides, progress, outcome.detail)
     counted = progress.counted + (class_ not in UNCOUNTED)
-    new_visit = progress.provider != provider
+    new_visit = progress.provider != name
     progress = msgspec.structs.replace(
         progress,
         rule=rule.name,
-        provider=provider,
+        provider=name,
         trouble=class_,
         counted=counted,
         retries=0 if new_visit else progress.retries,
@@ -103,7 +104,7 @@ def decide(
     if action.then == "fail":
         return _end("failed", sides, progress, outcome.detail or class_)
     later = None if outcome.retry_after is None else now + min(outcome.retry_after, RETRY_AFTER_CAP)
-    left = _leave(progress, provider, class_, later)
+    left = _leave(progress, name, class_, later)
     if action.then == "hold":
         return Decision("hold", "held", message.valid_until, left, detail="rule")
     return _go_on(message, rule, left, now, sides)
@@ -114,12 +115,13 @@ def _wait(
 ) -> Decision | None:
     """Another attempt inside this visit, where the class or the rule asks for one and validity allows it."""
     class_ = outcome.class_
+    lane = account_of(progress.provider or "")
     if class_ in ("throttled", "retry_later") and not is_named:
         at = now + backoff(progress.waits, sides.draw, outcome.retry_after)
         more = msgspec.structs.replace(progress, waits=progress.waits + 1)
         if class_ == "retry_later":
             at = min(at, message.valid_until)  # the recipient's condition, no provider's: nobody else is asked, validity ends it
-            return Decision("retry", "queued", at, more, lane=progress.provider, detail=outcome.detail)
+            return Decision("retry", "queued", at, more, lane=lane, detail=outcome.detail)
     elif class_ == "duplicate" and not is_named:
         if progress.repeats:
             return None
@@ -132,15 +134,15 @@ def _wait(
         return None
     if at >= message.valid_until:
         return None  # "next if validity needs it": another provider may still make it
-    return Decision("retry", "queued", at, more, lane=progress.provider, detail=outcome.detail)
+    return Decision("retry", "queued", at, more, lane=lane, detail=outcome.detail)
 
 
-def _leave(progress: Progress, provider: str, class_: str, later: int | None = None) -> Progress:
-    """The visit at `provider` is over, with `class_`; not before `later` it may be asked again, where it said so."""
+def _leave(progress: Progress, name: str, class_: str, later: int | None = None) -> Progress:
+    """The visit at the candidate `name` is over, with `class_`; not before `later` it may be asked again, where it said so."""
     asked_off = progress.later
     if later is not None:
-        asked_off = {**(asked_off or {}), provider: later}
-    visited = {**progress.visited, provider: class_}
+        asked_off = {**(asked_off or {}), name: later}
+    visited = {**progress.visited, name: class_}
     return msgspec.structs.replace(
         progress, visited=visited, later=asked_off, provider=None, trouble=None, retries=0, waits=0, repeats=0
     )
@@ -153,15 +155,15 @@ def place(message: Message, rule: Rule, now: int, sides: Sides) -> Decision:
     comes back to it; but after `retry_later` nobody else is asked, and the message waits for that provider.
     """
     progress = message.progress
-    provider, trouble = progress.provider, progress.trouble
-    if provider is None or trouble is None:
+    name, trouble = progress.provider, progress.trouble
+    if name is None or trouble is None:
         return _go_on(message, rule, progress, now, sides)
     route = sides.rank(rule, progress)
-    if any(candidate.provider == provider for candidate in route.candidates):
-        return Decision("next", "queued", now, progress, lane=provider)
-    left = next((left for left in route.left_out if left.provider == provider and left.for_now), None)
+    if any(candidate.name == name for candidate in route.candidates):
+        return Decision("next", "queued", now, progress, lane=account_of(name))
+    left = next((left for left in route.left_out if left.name == name and left.for_now), None)
     if left is None or trouble != "retry_later":
-        return _go_on(message, rule, _leave(progress, provider, trouble), now, sides)
+        return _go_on(message, rule, _leave(progress, name, trouble), now, sides)
     return _wait_for((left,), message, progress, now, sides)
 
 
@@ -223,7 +225,7 @@ def _wait_for(
 def _find_return(left: LeftOut, progress: Progress, now: int, draw: int) -> int:
     """When a provider left out for now may be usable again: as it said, as its state says, or by the doubling wait."""
     if left.word == "visited":
-        asked_off = (progress.later or {}).get(left.provider, 0)
+        asked_off = (progress.later or {}).get(left.name, 0)
         return asked_off if asked_off > now else now + backoff(progress.rounds, draw)
     return now + LONGEST * draw // 1_000_000 if left.until is None else left.until
 
@@ -235,7 +237,7 @@ def _find_cause(left_out: tuple[LeftOut, ...]) -> str | None:
 
 
 def _why_none(route: Route) -> str:
-    return "; ".join(f"{left.provider}: {left.reason}" for left in route.left_out) or "the rule has no candidate"
+    return "; ".join(f"{left.name}: {left.reason}" for left in route.left_out) or "the rule has no candidate"
 
 
 def _end(status: str, sides: Sides, progress: Progress, detail: str | None) -> Decision:

@@ -3,7 +3,8 @@
 `rank` gives one Route for the dispatcher, for `explain` and for the tests alike. No I/O, no clock, no randomness.
 """
 
-from broker.routing.book import Account, Book, Rule, compile_book
+from broker.routing.account import Account
+from broker.routing.book import Book, Rule, compile_book
 from broker.routing.prices import PriceTable
 from broker.routing.rank import Candidate, LeftOut, Route, find_rule, rank
 from broker.routing.standing import Standing

@@ -8,127 +8,31 @@ import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from typing import Any, Protocol
+from typing import Any
 from zoneinfo import ZoneInfo
 
-from broker.routing.prices import PriceTable
+from broker.routing.account import Account, Buckets, Facts
+from broker.routing.entry import Entry, fill
 from broker.routing.window import Hours, Window
 from broker.text import find_zones
 from broker.words.attempt import DoubtPolicy
+from broker.words.channel import account_of, channel_of
 from broker.words.message import Message
-from broker.words.money import convert
-from broker.words.settings import Action, Match, ProviderSettings, RuleSettings, Settings
+from broker.words.settings import Action, Match, RuleSettings, Settings
 
 Test = Callable[[Message, int], bool]
-Buckets = Callable[[Message, str | None], tuple[str, ...]]
-
-
-class Facts(Protocol):
-    """What routing needs to know of a plugin's traits."""
-
-    @property
-    def channels(self) -> frozenset[str]: ...
-    @property
-    def countries(self) -> frozenset[str]: ...
-    @property
-    def encodings(self) -> frozenset[str]: ...
-    @property
-    def senders(self) -> frozenset[str]: ...
-    @property
-    def max_segments(self) -> int | None: ...
-    @property
-    def unit(self) -> str | None: ...
-    @property
-    def money(self) -> bool: ...
-    @property
-    def schedule(self) -> bool: ...
-    @property
-    def options(self) -> frozenset[str] | None: ...
-
-
-class Account:
-    """One provider account as routing sees it: what it can take, what it costs, which credit pays."""
-
-    __slots__ = (
-        "buckets",
-        "channel_prices",
-        "channels",
-        "countries",
-        "currency",
-        "enabled",
-        "encodings",
-        "max_segments",
-        "name",
-        "options",
-        "per_segment",
-        "prices",
-        "rate",
-        "senders",
-        "senders_by_country",
-        "settings",
-        "stop",
-        "unit",
-    )
-
-    def __init__(self, settings: ProviderSettings, facts: Facts, rate: Decimal | None, buckets: Buckets | None) -> None:
-        self.name = settings.name
-        self.settings = settings
-        self.enabled = settings.enabled
-        self.channels = facts.channels
-        self.countries = facts.countries
-        self.encodings = facts.encodings
-        self.senders = facts.senders
-        self.max_segments = facts.max_segments
-        self.options = facts.options if facts.options is None or not facts.schedule else facts.options | {"schedule"}
-        self.currency = settings.currency
-        self.prices = PriceTable(settings.prices)
-        self.channel_prices = settings.channel_prices
-        self.rate = rate
-        self.unit = facts.unit
-        self.stop = settings.credit.stop
-        per_segment = settings.credit.per_segment
-        self.per_segment = per_segment if per_segment is not None or facts.money else 1_000_000
-        self.buckets: Buckets | None = buckets if facts.unit is not None else None
-        self.senders_by_country = settings.senders
-
-    def find_price(self, message: Message) -> int | None:
-        """Micro-units of the account's currency for the whole message, None where unknown."""
-        price = self.channel_prices.get(message.channel)
-        if price is None:
-            price = self.prices.find(message.to, message.country, message.network)
-        return None if price is None else price * message.segments
-
-    def compare_price(self, price: int | None) -> int | None:
-        """The same price in [broker].currency, rounded up; None where there is no rate."""
-        if price is None or self.rate is None:
-            return None
-        return price if self.rate == 1 else convert(price, self.rate)
-
-    def find_cost(self, message: Message, price: int | None) -> int:
-        """Credit that the message takes, in micro-units of the bucket's unit."""
-        if self.per_segment is not None:
-            return self.per_segment * message.segments
-        return price or 0
-
-    def find_sender(self, message: Message) -> str | None:
-        """The sender id for this message here: its own, the country's, the account's."""
-        if message.sender is not None:
-            return message.sender
-        if self.senders_by_country and message.country in self.senders_by_country:
-            return self.senders_by_country[message.country]
-        return self.settings.sender
 
 
 class Rule:
     """One rule, compiled. `on` has an Action for each class that the rule names."""
 
-    __slots__ = ("accounts", "credit_matters", "doubt", "index", "name", "order", "settings", "tests", "weights", "window")
+    __slots__ = ("credit_matters", "doubt", "entries", "index", "name", "order", "settings", "tests", "weights", "window")
 
-    def __init__(self, index: int, settings: RuleSettings, accounts: tuple[Account, ...]) -> None:
+    def __init__(self, index: int, settings: RuleSettings, entries: tuple[Entry, ...]) -> None:
         self.index = index
         self.name = settings.name
         self.settings = settings
-        self.accounts = accounts
+        self.entries = entries
         self.order = settings.order
         self.weights = settings.weights
         self.tests = compile_match(settings.match)
@@ -152,6 +56,11 @@ class Rule:
         """What the rule's `on` says of a class, None where it is silent."""
         return self.settings.on.get(class_)
 
+    def find_body(self, channel: str, message: Message) -> str | None:
+        """The text to send by `channel` in place of the message's own, None where the rule has no template for it."""
+        template = self.settings.texts.get(channel)
+        return None if template is None else fill(template, message)
+
 
 class Book:
     """All rules and accounts of one applied configuration."""
@@ -174,7 +83,7 @@ class Book:
             account = self.accounts.get(provider)
             if account is None:
                 return Rule(rule.index, rule.settings, ())  # not kept: clients may name what they like
-            pinned = self.by_pin[key] = Rule(rule.index, rule.settings, (account,))
+            pinned = self.by_pin[key] = Rule(rule.index, rule.settings, (Entry(provider, account),))
         return pinned
 
 
@@ -184,8 +93,17 @@ def compile_book(settings: Settings, facts: Mapping[str, Facts], buckets: Mappin
     for name, provider in settings.providers.items():
         rate = Decimal(1) if provider.currency == settings.broker.currency else settings.currencies.get(provider.currency)
         accounts[name] = Account(provider, facts[name], rate, buckets.get(name, _one_bucket))
-    rules = tuple(Rule(index, rule, tuple(accounts[name] for name in rule.use)) for index, rule in enumerate(settings.rules))
+    rules = tuple(Rule(index, rule, _make_entries(rule, accounts)) for index, rule in enumerate(settings.rules))
     return Book(settings, accounts, rules)
+
+
+def _make_entries(rule: RuleSettings, accounts: Mapping[str, Account]) -> tuple[Entry, ...]:
+    entries = []
+    for name in rule.use:
+        own, channel = account_of(name), channel_of(name)
+        text = None if channel is None else rule.texts.get(channel)
+        entries.append(Entry(name, accounts[own], channel, text, channel is not None and own in rule.use))
+    return tuple(entries)
 
 
 def _one_bucket(_message: Message, _sender: str | None) -> tuple[str, ...]:

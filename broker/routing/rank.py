@@ -9,17 +9,27 @@ from collections.abc import Mapping
 
 import msgspec
 
-from broker.routing.book import Account, Book, Rule
+from broker.routing.account import Account
+from broker.routing.book import Book, Rule
+from broker.routing.entry import Entry
 from broker.routing.standing import SHOWN, Standing
 from broker.text import sender_form
+from broker.words.channel import OPTION_OF, SMS, account_of, channel_of
 from broker.words.message import Message, Progress
 from broker.words.outcome import PASSING
 
 
 class Candidate(msgspec.Struct, frozen=True, gc=False):
-    """A provider that may take the message now. `price` and `credit` (usable) in micro-units, `cost` what the bucket would pay."""
+    """Who may take the message now: `provider`, the account, by `channel` where that is not the message's own.
 
+    `name` is what visits and weights go by (`smscru:voice`; without an override the account's). `price` and `credit` (usable) in
+    micro-units, `cost` what the bucket would pay; `segments` that it takes by this channel.
+    """
+
+    name: str
     provider: str
+    channel: str | None
+    segments: int
     price: int | None
     currency: str
     compared: int | None
@@ -29,12 +39,22 @@ class Candidate(msgspec.Struct, frozen=True, gc=False):
 
 
 class LeftOut(msgspec.Struct, frozen=True, gc=False):
-    """A provider that may not. `reason` begins with a word of CONTRACT §10; `for_now`: it may later, at `until` where known."""
+    """Who may not, by such a name. `reason` begins with a word of CONTRACT §10; `for_now`: it may later, at `until` where known."""
 
-    provider: str
+    name: str
     reason: str
     for_now: bool = False
     until: int | None = None
+
+    @property
+    def provider(self) -> str:
+        """The account."""
+        return account_of(self.name)
+
+    @property
+    def channel(self) -> str | None:
+        """The channel in place of the message's own."""
+        return channel_of(self.name)
 
     @property
     def word(self) -> str:
@@ -43,7 +63,7 @@ class LeftOut(msgspec.Struct, frozen=True, gc=False):
 
 
 class Route(msgspec.Struct, frozen=True, gc=False):
-    """The answer: candidates in order, and the rule's other providers with the reason each was left out."""
+    """The answer: candidates in order, and the rule's other entries with the reason each was left out."""
 
     rule: str
     candidates: tuple[Candidate, ...]
@@ -77,14 +97,14 @@ def find_rule(book: Book, message: Message, now: int, progress: Progress | None 
 
 
 def rank(rule: Rule, message: Message, standings: Mapping[str, Standing], visited: Mapping[str, str]) -> Route:
-    """The Route of `message` under `rule`. `visited` says what each provider's last visit ended with (a class)."""
+    """The Route of `message` under `rule`. `visited` says what each candidate's last visit ended with (a class)."""
     candidates: list[Candidate] = []
     left_out: list[LeftOut] = []
     cap = rule.settings.max_price
     if message.max_price is not None and (cap is None or message.max_price < cap):
         cap = message.max_price
-    for account in rule.accounts:
-        found = _weigh(account, rule, message, standings.get(account.name), visited, cap)
+    for entry in rule.entries:
+        found = _weigh(entry, rule, message, standings.get(entry.account.name), visited, cap)
         if found.__class__ is Candidate:
             candidates.append(found)
         else:
@@ -95,21 +115,30 @@ def rank(rule: Rule, message: Message, standings: Mapping[str, Standing], visite
 
 
 def _weigh(
-    account: Account,
+    entry: Entry,
     rule: Rule,
     message: Message,
     standing: Standing | None,
     visited: Mapping[str, str],
     cap: int | None,
 ) -> Candidate | LeftOut:
-    name = account.name
-    refused = _find_bar(account, message)
+    account, instead = entry.account, None
+    name, channel, encoding, segments = account.name, message.channel, message.encoding, message.segments
+    if entry.channel is not None:
+        unfit = entry.find_bar(message)
+        if unfit is not None:
+            return LeftOut(entry.name, unfit)
+        if entry.channel != channel:
+            name, channel = entry.name, entry.channel
+            instead = channel
+            encoding, segments = entry.measure(message)
+    refused = _find_bar(account, message, channel, encoding, segments)
     if refused is not None:
         return LeftOut(name, refused)
     before = visited.get(name) if visited else None
     if before is not None and before not in PASSING:
         return LeftOut(name, f"visited: {before}")
-    price = account.find_price(message)
+    price = account.find_price(message, channel, segments)
     compared = account.compare_price(price)
     if cap is not None and (compared is None or compared > cap):
         return LeftOut(name, "price unknown under a max_price" if compared is None else "price above max_price")
@@ -121,40 +150,41 @@ def _weigh(
     if account.buckets is None:
         if before is not None:
             return LeftOut(name, f"visited: {before}", True)
-        return Candidate(name, price, account.currency, compared, None, 0, None)
-    cost = account.find_cost(message, price)
+        return Candidate(name, account.name, instead, segments, price, account.currency, compared, None, 0, None)
+    cost = account.find_cost(price, segments)
     bucket, reason_, until = standing.find_credit(account, account.buckets(message, account.find_sender(message)), cost)
     if reason_ is not None:
         return LeftOut(name, _CREDIT_REASON[reason_], True, until)
     credit = None if bucket is None else standing.usable.get(bucket)
     floor = rule.settings.min_credit
-    if floor is not None and credit is not None and cost and credit * message.segments < floor * cost:
+    if floor is not None and credit is not None and cost and credit * segments < floor * cost:
         return LeftOut(name, "credit below the rule's min_credit", True)
     if before is not None:
         # Last: where the provider's state of now says more (it is suspended, it is dry), that tells when it may be asked again.
         return LeftOut(name, f"visited: {before}", True)
-    return Candidate(name, price, account.currency, compared, bucket, cost, credit)
+    return Candidate(name, account.name, instead, segments, price, account.currency, compared, bucket, cost, credit)
 
 
 _CREDIT_REASON = {"dry": "dry: no credit until a better report", "credit": "credit would fall below stop"}
 
 
-def _find_bar(account: Account, message: Message) -> str | None:
-    """The reason, if any, for which this account can never take this message."""
+def _find_bar(account: Account, message: Message, channel: str, encoding: str, segments: int) -> str | None:
+    """The reason, if any, for which this account can never take this message by `channel`."""
     if not account.enabled:
         return "disabled"
-    if message.channel not in account.channels:
-        return f"channel {message.channel} is not its"
+    if channel not in account.channels:
+        return f"channel {channel} is not its"
     if account.countries and message.country not in account.countries:
-        return f"channel {message.channel} here reaches only {', '.join(sorted(account.countries))}"
+        return f"channel {channel} here reaches only {', '.join(sorted(account.countries))}"
     if message.options and account.options is not None:
         for key in message.options:
-            if key not in account.options:
+            if key not in account.options and OPTION_OF.get(key, channel) == channel:
                 return "channel: cannot schedule" if key == "schedule" else f"channel: does not know options.{key}"
-    if message.encoding not in account.encodings:
-        return f"encoding {message.encoding} is not its"
-    if account.max_segments is not None and message.segments > account.max_segments:
-        return f"length: takes at most {account.max_segments} segments"
+    if channel in SMS:
+        if encoding not in account.encodings:
+            return f"encoding {encoding} is not its"
+        if account.max_segments is not None and segments > account.max_segments:
+            return f"length: takes at most {account.max_segments} segments"
     if message.sender is not None and "none" not in account.senders:
         form = sender_form(message.sender)
         if form not in account.senders:
@@ -167,9 +197,16 @@ def _sort(candidates: list[Candidate], rule: Rule, message: Message) -> None:
         candidates.sort(key=lambda c: (c.compared is None, c.compared or 0))
     elif rule.order == "most_credit":
         # In segments of this message, so that buckets of unlike units compare; unknown ranks last, and without a price so is money.
-        candidates.sort(key=lambda c: (c.credit is None or not c.cost, -(c.credit or 0) * message.segments // (c.cost or 1)))
+        candidates.sort(key=lambda c: (c.credit is None or not c.cost, -(c.credit or 0) * c.segments // (c.cost or 1)))
     elif rule.order == "weighted":
-        candidates.sort(key=lambda c: _draw(message.id, c.provider, rule.weights.get(c.provider, 1)))
+        candidates.sort(key=lambda c: _draw(message.id, c.name, _find_weight(rule, c, message)))
+
+
+def _find_weight(rule: Rule, candidate: Candidate, message: Message) -> int:
+    """The weight of the entry that gave the candidate: it may name the channel that is the message's own."""
+    weights = rule.weights
+    found = weights.get(candidate.name)
+    return weights.get(f"{candidate.provider}:{message.channel}", 1) if found is None else found
 
 
 def _draw(message: str, provider: str, weight: int) -> int:

@@ -3,7 +3,7 @@
 The truth of pauses, suspensions and credit lives in the store; breaker and spend are rebuilt from what happens.
 """
 
-from broker.routing.book import Account
+from broker.routing.account import Account
 
 HELD_BY: dict[str, str] = {
     "paused": "paused",

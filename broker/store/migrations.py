@@ -65,6 +65,12 @@ def inbound(db: Database) -> None:
         db.conn.execute(statement)
 
 
+@migrations()
+def attempt_channel(db: Database) -> None:
+    """The channel that an attempt goes by in place of the message's own."""
+    db.conn.execute("ALTER TABLE attempt ADD COLUMN channel TEXT")
+
+
 def apply_migrations(conn: sqlite3.Connection) -> None:
     """Apply what the store at `conn` has not had yet."""
     migrations.apply(Database(conn))

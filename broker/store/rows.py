@@ -22,9 +22,9 @@ MESSAGE_COLUMNS = (
 INSERT_MESSAGE = f"INSERT INTO message ({MESSAGE_COLUMNS}, digest) VALUES ({', '.join('?' * 28)})"
 ATTEMPT_COLUMNS = (
     "message, n, provider, token, opened_at, state, key, sender, closed_at, class, code, detail, refs, parts, price, currency, "
-    "bucket, credit, receipt, doubt"
+    "bucket, credit, receipt, doubt, channel"
 )
-INSERT_ATTEMPT = f"INSERT INTO attempt ({ATTEMPT_COLUMNS}) VALUES ({', '.join('?' * 20)})"
+INSERT_ATTEMPT = f"INSERT INTO attempt ({ATTEMPT_COLUMNS}) VALUES ({', '.join('?' * 21)})"
 
 
 def pack(value: object) -> str:
@@ -68,7 +68,7 @@ def pack_attempt(a: Attempt) -> tuple[Any, ...]:
         doubt = _doubts[a.doubt] = pack(a.doubt)  # a handful of policies serve all attempts
     return (
         a.message, a.n, a.provider, a.token, a.opened_at, a.state, a.key, a.sender, a.closed_at, a.class_, a.code, a.detail,
-        pack(a.refs) if a.refs else None, a.parts, a.price, a.currency, a.bucket, a.credit, a.receipt, doubt,
+        pack(a.refs) if a.refs else None, a.parts, a.price, a.currency, a.bucket, a.credit, a.receipt, doubt, a.channel,
     )  # fmt: skip
 
 
@@ -77,7 +77,7 @@ def read_attempt(row: tuple[Any, ...]) -> Attempt:
     return Attempt(
         row[0], row[1], row[2], row[3], row[4], row[5], row[6], row[7], row[8], row[9], row[10], row[11],
         () if row[12] is None else _decode_list(row[12]), row[13], row[14], row[15], row[16], row[17], row[18],
-        _decode_doubt(row[19]),
+        _decode_doubt(row[19]), row[20],
     )  # fmt: skip
 
 

@@ -5,6 +5,7 @@ Its row is committed before the first byte leaves (promise 4). The truth lives i
 
 import msgspec
 
+from broker.words.channel import name_candidate
 from broker.words.status import AttemptState
 
 
@@ -21,7 +22,8 @@ class Attempt(msgspec.Struct, gc=False):
     """One attempt. `price` is in micro-units of `currency`, None where unknown; `credit` in micro-units of the bucket's unit.
 
     `token` names this attempt in callback URLs; `key` is what the provider's idempotency sees. `receipt` is the class of the
-    highest-ranked receipt so far. Times are milliseconds since the epoch, UTC.
+    highest-ranked receipt so far; `channel` the one that it goes by in place of the message's own. Times are milliseconds since the
+    epoch, UTC.
     """
 
     message: str
@@ -44,6 +46,12 @@ class Attempt(msgspec.Struct, gc=False):
     credit: int = 0
     receipt: str | None = None
     doubt: DoubtPolicy = DoubtPolicy()
+    channel: str | None = None
+
+    @property
+    def candidate(self) -> str:
+        """The name of the candidate that it is a visit of, as a round keeps it."""
+        return name_candidate(self.provider, self.channel)
 
     @property
     def id(self) -> str:

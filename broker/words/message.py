@@ -24,12 +24,12 @@ CHANNELS: tuple[str, ...] = (
 class Progress(msgspec.Struct, gc=False, omit_defaults=True):
     """How far the rounds of one message have come (CONTRACT §1, Rounds).
 
-    `rule` is the rule that holds now, `passed` those that `else = "next-rule"` left behind; `visited` says for each provider what
-    its last visit ended with (a class): one of a passing class may be asked again in a new round, any other never; `later` when a
-    provider that was visited and asked for time (`retry_after`) may be asked again. `provider` and `retries` describe the visit under
-    way, `trouble` is the class of its last answer; `waits` counts throttled and retry_later answers in it, `repeats` duplicate ones;
-    `rounds` the rounds begun; `counted` is what `max_attempts` counts; `crashes` how often a crash found this message open; `faults` how
-    often a plugin failed on it.
+    `rule` is the rule that holds now, `passed` those that `else = "next-rule"` left behind; `visited` says for each candidate (a
+    provider, or `provider:channel`) what its last visit ended with (a class): one of a passing class may be asked again in a new
+    round, any other never; `later` when one that was visited and asked for time (`retry_after`) may be asked again. `provider` (such
+    a candidate's name) and `retries` describe the visit under way, `trouble` is the class of its last answer; `waits` counts
+    throttled and retry_later answers in it, `repeats` duplicate ones; `rounds` the rounds begun; `counted` is what `max_attempts`
+    counts; `crashes` how often a crash found this message open; `faults` how often a plugin failed on it.
     """
 
     rule: str | None = None

@@ -205,10 +205,14 @@ class Match(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RuleSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """[[rules]]; `max_price` in micro-units of [broker].currency; `min_credit` in segments; `weights` and `window` as written."""
+    """[[rules]]; `max_price` in micro-units of [broker].currency; `min_credit` in segments; `window` as written.
+
+    `use` and the keys of `weights` as written: accounts, or `ACCOUNT:CHANNEL`; `texts` are templates by channel.
+    """
 
     name: str
     use: tuple[str, ...]
+    texts: dict[str, str] = {}
     match: Match = Match()
     order: str = "listed"
     weights: dict[str, int] = {}

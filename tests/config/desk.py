@@ -145,9 +145,10 @@ plugin = "free"
 [[rules]]
 name = "otp"
 match = { country = ["TW", "nordics"], tag = "otp" }
-use = ["mitake", "smscru"]
+use = ["mitake", "smscru", "smscru:voice"]
+texts = { voice = "ACME calls. {text}" }
 order = "listed"
-weights = { mitake = 9, smscru = 1 }
+weights = { mitake = 9, "smscru:voice" = 1 }
 max_price = "0.05"
 min_credit = 100
 validity = "24h"

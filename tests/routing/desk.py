@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from broker.routing import Book, Route, Rule, Standing, compile_book, rank
-from broker.routing.book import Buckets
+from broker.routing.account import Buckets
 from broker.words.message import Message
 from broker.words.money import MICRO, read_micro
 from broker.words.settings import BrokerSettings, Match, ProviderSettings, RuleSettings, Settings

@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from broker.routing import PriceTable
+from broker.words.message import CHANNELS
 from broker.words.money import MICRO
 from tests.routing.desk import make_book, message, prices, provider
 
@@ -57,14 +58,20 @@ def test_the_longest_prefix_wins(table: dict[str, int], to: str) -> None:
 
 def test_a_message_costs_all_its_segments() -> None:
     account = make_book(provider("a", prices=prices(TW="0.90"))).accounts["a"]
-    assert account.find_price(message(segments=3)) == 2_700_000
-    assert account.find_price(message(country="DE", to="+4915112345678")) is None
+    assert account.find_price(message(), "sms", 3) == 2_700_000
+    assert account.find_price(message(country="DE", to="+4915112345678"), "sms", 1) is None
 
 
 def test_a_channels_price_stands_before_the_table() -> None:
     account = make_book(provider("a", prices=prices(TW="0.90"), channel_prices={"voice": 19 * MICRO // 10})).accounts["a"]
-    assert account.find_price(message(channel="voice", segments=2)) == 3_800_000
-    assert account.find_price(message(channel="sms")) == 900_000
+    assert account.find_price(message(), "voice", 2) == 3_800_000
+    assert account.find_price(message(), "sms", 1) == 900_000
+
+
+def test_the_table_is_of_an_sms() -> None:
+    account = make_book(provider("a", prices=prices(any="0.90"))).accounts["a"]
+    found = {channel: account.find_price(message(), channel, 1) for channel in CHANNELS}
+    assert {channel for channel, price in found.items() if price is not None} == {"sms", "flash"}
 
 
 @pytest.mark.parametrize(

@@ -52,7 +52,7 @@ LEFT_OUT: list[tuple[str, Book, Message, dict[str, Any], str, bool, int | None]]
     ("country", one(Traits(countries=frozenset({"US"}))), message(), {}, "channel", False, None),
     ("no country", one(Traits(countries=frozenset({"US"}))), message(country=None), {}, "channel", False, None),
     ("schedule", one(), message(options={"schedule": "x"}), {}, "channel", False, None),
-    ("an option", one(Traits(schedule=True)), message(options={"schedule": "x", "voice": "m"}), {}, "channel", False, None),
+    ("an option", one(Traits(schedule=True)), message(options={"schedule": "x", "hue": "m"}), {}, "channel", False, None),
     ("encoding", one(Traits(encodings=frozenset({"gsm7"}))), message(encoding="ucs2"), {}, "encoding", False, None),
     ("length", one(Traits(max_segments=4)), message(segments=5), {}, "length", False, None),
     ("name", one(Traits(senders=frozenset({"numeric"}))), message(sender="ACME"), {}, "sender", False, None),
@@ -110,8 +110,8 @@ def test_taken(book: Book, m: Message, keys: dict[str, Any]) -> None:
 
 
 def test_what_is_not_known_of_options_is_named() -> None:
-    schedule, voice = (left_out(one(), message(options={key: 1})) for key in ("schedule", "voice"))
-    assert (schedule and schedule.reason, voice and voice.reason) == ("channel: cannot schedule", "channel: does not know options.voice")
+    schedule, hue = (left_out(one(), message(options={key: 1})) for key in ("schedule", "hue"))
+    assert (schedule and schedule.reason, hue and hue.reason) == ("channel: cannot schedule", "channel: does not know options.hue")
 
 
 def test_the_rules_cap_cannot_be_widened_by_the_message() -> None:

@@ -87,7 +87,7 @@ def test_pinned_moves_on_to_the_next_rule_with_its_pin() -> None:
     holding = find_rule(BOOK, message(pin="b"), NOW, Progress(passed=("taiwan",)))
     assert holding is not None
     assert holding.name == "rest"
-    assert [account.name for account in holding.accounts] == ["b"]
+    assert [entry.name for entry in holding.entries] == ["b"]
 
 
 @pytest.mark.parametrize(("mode", "copies"), [("hold", 1), ("resend", 3), ("failover", 3)])
