@@ -51,12 +51,12 @@ class Inquiry:
             "send_at": None if message.send_at is None else show_time(message.send_at),
             "final_at": None if final_at is None else show_time(final_at),
             "next_at": show_time(message.next_at) if final_at is None and message.next_at else None,
-            "channel": message.channel,
             "encoding": message.encoding,
             "priority": ("high", "normal", "low")[message.priority],
             "from": message.sender,
             "text": message.text,
             "copies": sum(attempt.state in COPIES for attempt in attempts),
+            **show_channel(message.channel),
         }
 
     def explain(self, request: Submit, client: str) -> dict[str, Any]:
@@ -100,7 +100,6 @@ class Inquiry:
             "rule": rule.name,
             "order": rule.order,
             "country": message.country,
-            "channel": message.channel,
             "segments": message.segments,
             "encoding": message.encoding,
             "waits_until": None if leaves_at <= now else show_time(leaves_at),
@@ -114,6 +113,7 @@ class Inquiry:
                 for candidate in route.candidates
             ],
             "left_out": left_out,
+            **show_channel(message.channel),
         }
 
 
@@ -134,7 +134,6 @@ def show_attempt(attempt: Attempt, channel: str) -> dict[str, Any]:
     return {
         "n": attempt.n,
         "provider": attempt.provider,
-        "channel": attempt.channel or channel,
         "state": attempt.state,
         "class": attempt.class_,
         "code": attempt.code,
@@ -146,4 +145,10 @@ def show_attempt(attempt: Attempt, channel: str) -> dict[str, Any]:
         "opened_at": show_time(attempt.opened_at),
         "closed_at": None if attempt.closed_at is None else show_time(attempt.closed_at),
         "receipt": attempt.receipt,
+        **show_channel(attempt.channel or channel),
     }
+
+
+def show_channel(channel: str) -> dict[str, str]:
+    """The channel, where it is not the usual one."""
+    return {} if channel == "sms" else {"channel": channel}
