@@ -1,5 +1,6 @@
 """A flight: one message on its way through one lane, from the opening of its attempt until the outcome is durable."""
 
+from collections.abc import Hashable, Sequence
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -16,7 +17,8 @@ if TYPE_CHECKING:
 class Flight(msgspec.Struct, gc=False):
     """The message, its open attempt, and the rule and lane that it began with (a reload changes neither).
 
-    `body` is the text to send where the rule has one of its own for the attempt's channel.
+    `body` is the text to send where the rule has one of its own for the attempt's channel; `shape`: what the messages that share
+    its request have to be like, None: it has one of its own.
     """
 
     lane: "Lane"
@@ -25,6 +27,12 @@ class Flight(msgspec.Struct, gc=False):
     rule: Rule
     is_probe: bool = False
     body: str | None = None
+    shape: Hashable | None = None
+
+    def may_join(self, batch: Sequence["Flight"]) -> bool:
+        """A request is for messages of one shape, and never for one recipient twice: answers and receipts are told apart by it."""
+        to, shape = self.message.to, self.shape
+        return shape is not None and all(each.shape == shape and each.message.to != to for each in batch)
 
     def make_send(self) -> Send:
         """What the plugin is handed."""

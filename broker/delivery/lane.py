@@ -5,6 +5,7 @@ provider wins by then. Ranking and booking are synchronous; I/O happens in `carr
 """
 
 from collections import deque
+from collections.abc import Hashable
 from decimal import Decimal
 
 import trio
@@ -243,26 +244,26 @@ class Lane:
             self.bell.ring_at(now + wait)
             return False
         flight = self._open(message, rule, candidate, now)
-        if batch and not self._may_join(flight, batch):
+        most = min(self.settings.batch, self.traits.batch)
+        if most > 1:
+            flight.shape = self._find_shape(flight)
+        if batch and not flight.may_join(batch):
             self._launch(batch.copy())
             batch.clear()
         batch.append(flight)
-        if len(batch) >= min(self.settings.batch, self.traits.batch) or not self._may_share(message):
+        if flight.shape is None or len(batch) >= most:
             self._launch(batch.copy())
             batch.clear()
         return True
 
-    def _may_share(self, message: Message) -> bool:
-        """True where the plugin lets the message share a request."""
-        batchable = self.carrier.plugin.batchable
-        return batchable is None or bool(batchable(self.carrier.config, message))
-
-    def _may_join(self, flight: Flight, batch: list[Flight]) -> bool:
-        """A batch never holds one recipient twice: answers and receipts are told apart by it."""
-        if not self._may_share(flight.message) or any(other.message.to == flight.message.to for other in batch):
-            return False
-        shape, config = self.carrier.plugin.shape, self.carrier.config
-        return shape is None or bool(shape(config, flight.make_send()) == shape(config, batch[0].make_send()))
+    def _find_shape(self, flight: Flight) -> Hashable | None:
+        """What those who share a request with it must be like; None: nobody may."""
+        shape = self.carrier.plugin.shape
+        try:
+            found: Hashable | None = "any" if shape is None else shape(self.carrier.config, flight.make_send())
+        except Exception:  # a fault of the plugin's, which meets the message again, and is told, where its request is built
+            return None
+        return found
 
     def _put_back(self, waiting: Waiting) -> None:
         priority = waiting[0].priority

@@ -13,8 +13,7 @@ A plugin of an HTTP provider is a module of data and pure functions, in the fixe
     buckets(config, message, sender) -> tuple[str, ...]             the credit buckets that may pay, in order
     cancel(config, asks, now) -> Call; parse_cancel(config, reply, asks) -> list[Receipt]    `canceled`, or what the message is instead
     contact(config, change, now) -> Call; parse_contact(config, reply) -> Outcome            the provider's address book
-    batchable(config, message) -> bool    False where the message needs a request of its own
-    shape(config, send) -> Hashable       only sends of one shape share a request, where the provider takes one text for many
+    shape(config, send) -> Hashable | None    only sends of one shape share a request; None: it needs one of its own
     receipts(config, request, now) -> Parsed                        what a provider sent to our callback address
 
 An HLR request is a message of channel `hlr`: `build` asks, and the receipt that `parse_query`, `receipts` or a session gives carries
@@ -22,7 +21,7 @@ a Lookup.
 
 Everything but `build` and `parse` only where the provider has it. `twin.py` beside it is the provider's side: `Twin`, below.
 A plugin does no I/O, reads no clock, and raises nothing for a reply: nonsense is class `in_doubt`. `build` raises Unsuitable for a
-message that this provider cannot take, which has to be alone in its request (`batchable`). A session plugin gives
+message that this provider cannot take, which has to be alone in its request (`shape`). A session plugin gives
 `open_session(config, name) -> Session | None` instead of build and parse, or beside them: None where this account's messages go by
 HTTP. A session may have an HTTP side for the balance. Transport failures never reach a plugin.
 """

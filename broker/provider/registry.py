@@ -55,7 +55,7 @@ _PAIRS = (
     ("cancel", "parse_cancel"),
     ("contact", "parse_contact"),
 )
-_OPTIONAL = ("buckets", "receipts", "open_session", "check", "batchable", "shape")
+_OPTIONAL = ("buckets", "receipts", "open_session", "check", "shape")
 
 
 class PluginError(Exception):
@@ -70,8 +70,8 @@ class PluginError(Exception):
 class Plugin:
     """One plugin, whole: its facts and its functions (`contract` says what each means); a function it lacks is None.
 
-    `check(config)` gives (key, problem and remedy) for each fault in its own keys; `batchable(config, message)` is False
-    where the message needs a request of its own; only sends of one `shape(config, send)` share a request.
+    `check(config)` gives (key, problem and remedy) for each fault in its own keys; only sends of one `shape(config, send)`
+    share a request, None needs one of its own.
     """
 
     name: str
@@ -96,8 +96,7 @@ class Plugin:
     buckets: Callable[[Any, Message, str | None], tuple[str, ...]] | None = None
     open_session: Callable[[Any, str], Session | None] | None = None
     check: Callable[[Any], Iterable[tuple[str, str]]] | None = None
-    batchable: Callable[[Any, Message], bool] | None = None
-    shape: Callable[[Any, Send], Hashable] | None = None
+    shape: Callable[[Any, Send], Hashable | None] | None = None
     narrow: Callable[[Any], Traits] | None = None
 
     def __repr__(self) -> str:

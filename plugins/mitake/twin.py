@@ -10,9 +10,9 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Final, NamedTuple
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, urlencode
 
-from broker.provider.contract import TwinReply, TwinRequest
+from broker.provider.contract import Call, Reply, TwinReply, TwinRequest
 from broker.text import verdict
 from broker.words.clock import HOUR, MINUTE, SECOND
 
@@ -29,16 +29,30 @@ class _Row(NamedTuple):
     """One message of a request; `label` heads its section of the answer."""
 
     label: str
-    to: str
-    text: str
-    key: str
+    fields: Mapping[str, str]
+    key: str = ""
+
+    @property
+    def to(self) -> str:
+        """The recipient as it came."""
+        return self.fields.get("dstaddr", "")
+
+    @property
+    def text(self) -> str:
+        """The text to be sent."""
+        return self.fields.get("smbody", "")
 
 
 class _Taken(NamedTuple):
+    """A message that it has: `start` and `until` are dlvtime and vldtime, `fate` what it comes to; times in milliseconds UTC."""
+
     at: int
     code: str
-    to: str
+    fields: Mapping[str, str]
     ref: str
+    start: int
+    until: int | None
+    fate: str
 
 
 class Twin:
@@ -46,7 +60,8 @@ class Twin:
 
     `balance`: points; a message costs one for each segment. `answers`: codes for the next sends, each used once;
     `fault`: one code for all until None (one of ACCOUNT, or an HTTP status, also for balance and status). `fates`:
-    what becomes of a recipient's messages (E.164 or 09…, a statuscode) after `settle` milliseconds at the carrier.
+    what becomes of a recipient's messages (E.164 or 09…; a statuscode, or REJECTD or UNKNOWN) after `settle`
+    milliseconds at the carrier. What was sent with `response` gives `calls`, each again until `hear` has its answer.
     """
 
     paths = ("/SmSendGet.asp", "/SmSendPost.asp", "/SmQueryGet.asp", "/SpLmGet", "/api/mtk/")
@@ -71,6 +86,8 @@ class Twin:
         self._settle = settle
         self._taken: dict[str, _Taken] = {}
         self._keys: dict[str, tuple[int, list[str]]] = {}
+        self._canceled: dict[str, int] = {}
+        self._heard: set[str] = set()
         self._serves = {
             "/SmSendGet.asp": ("GET", self._send_short),
             "/SpLmGet": ("GET", self._send_long),
@@ -79,6 +96,7 @@ class Twin:
             "/api/mtk/SmSend": ("POST", self._send_form),
             "/api/mtk/SmBulkSend": ("POST", self._send_bulk),
             "/api/mtk/SmQuery": ("POST", self._query),
+            "/api/mtk/SmCancel": ("POST", self._cancel),
         }
 
     def answer(self, request: TwinRequest, now: int) -> TwinReply:
@@ -98,8 +116,7 @@ class Twin:
 
     def _send_get(self, request: TwinRequest, now: int, most: int | None) -> TwinReply:
         form = _read_form(request.query.encode(), _charset(request.query, "encoding"))
-        row = _Row("1", form.get("dstaddr", ""), form.get("smbody", ""), "")
-        return self._send(form, [row], now, most, is_long=most is None)
+        return self._send(form, [_Row("1", form)], now, most, is_long=most is None)
 
     def _send_blocks(self, request: TwinRequest, now: int) -> TwinReply:
         account = _read_form(request.query.encode(), "utf-8")
@@ -111,22 +128,20 @@ class Twin:
                 blocks.append({})
             elif has_value and blocks:
                 blocks[-1][key] = value
-        rows = [_Row(str(n), b.get("dstaddr", ""), b.get("smbody", ""), "") for n, b in enumerate(blocks, 1)]
-        return self._send(account, rows, now, most=70)
+        return self._send(account, [_Row(str(n), block) for n, block in enumerate(blocks, 1)], now, most=70)
 
     def _send_form(self, request: TwinRequest, now: int) -> TwinReply:
         form = _read_form(request.body, _charset(request.query, "CharsetURL"))
         key = form.get("clientid", "")
-        row = _Row(key or "1", form.get("dstaddr", ""), _read_line_ends(form.get("smbody", "")), key)
-        return self._send(form, [row], now)
+        return self._send(form, [_Row(key or "1", _read_line_ends(form), key)], now)
 
     def _send_bulk(self, request: TwinRequest, now: int) -> TwinReply:
         account = _read_form(request.query.encode(), "utf-8")
         body = request.body.decode(_charset(request.query, "Encoding_PostIn"), "replace")
         rows = []
         for line in filter(None, re.split("\r\n|\n", body)):
-            fields = [*line.split("$$"), *[""] * 6]
-            rows.append(_Row(fields[0], fields[1], _read_line_ends(fields[6]), fields[0]))
+            row = dict(zip(_COLUMNS, [*line.split("$$"), *[""] * 6], strict=False))
+            rows.append(_Row(row["ClientID"], _read_line_ends(row), row["ClientID"]))
         return self._refuse("x") if len(rows) > 500 else self._send(account, rows, now)
 
     def _send(
@@ -184,7 +199,9 @@ class Twin:
         self.balance -= cost
         ref = self._make_ref(row, is_long)
         self.sent.append((row.to, row.text, ref))
-        self._taken[ref.lstrip("#")] = _Taken(now, code, _localise(row.to), ref)
+        start, until = _read_time(row.fields.get("dlvtime", "")), _read_time(row.fields.get("vldtime", ""))
+        fate = self._fates.get(_localise(row.to), "4")
+        self._taken[ref.lstrip("#")] = _Taken(now, code, row.fields, ref, max(now, start or now), until, fate)
         lines = [f"msgid={ref}", f"statuscode={code}"]
         if row.key:
             self._keys[row.key] = (now, lines)
@@ -212,17 +229,81 @@ class Twin:
         if len(refs) > 100:
             return _reply("w")
         # in an order of its own: the manual promises none
-        return _reply("".join(filter(None, (self._show(ref, now) for ref in reversed(refs)))))
+        found = [taken for ref in reversed(refs) if (taken := self._taken.get(ref.lstrip("#"))) is not None]
+        rows = [(taken.ref, *self._find_state(taken, now)) for taken in found]
+        return _reply("".join(f"{ref}\t{_CODES.get(code, code)}\t{_write_time(at)}\r\n" for ref, code, at in rows))
 
-    def _show(self, ref: str, now: int) -> str | None:
-        taken = self._taken.get(ref.lstrip("#"))
-        if taken is None:
-            return None
-        at, code = taken.at, taken.code
-        if code != "4" and now - at >= self._settle:
-            at, code = at + self._settle, self._fates.get(taken.to, "4")
-        local = datetime(1970, 1, 1, 8) + timedelta(milliseconds=at)  # the epoch on Taipei's clocks
-        return f"{taken.ref}\t{code}\t{local:%Y%m%d%H%M%S}\r\n"
+    def _find_state(self, taken: _Taken, now: int) -> tuple[str, int]:
+        """What a message is at `now`, and since when."""
+        canceled_at = self._canceled.get(taken.ref)
+        settled_at = taken.start + self._settle
+        if canceled_at is not None:
+            return "9", canceled_at
+        if now < taken.start:
+            return "0", taken.at
+        if taken.until is not None and taken.until <= min(now, settled_at):
+            return "8", taken.until
+        return (taken.fate, settled_at) if now >= settled_at and taken.code != "4" else (taken.code, taken.start)
+
+    def _cancel(self, request: TwinRequest, now: int) -> TwinReply:
+        form = _read_form(request.body, "utf-8")
+        if self.fault is not None and _is_status(self.fault):
+            return TwinReply(int(self.fault))
+        refused = self._check(form) or (self.fault if self.fault in ACCOUNT else None)
+        if refused is not None:
+            return _reply(f"statuscode={refused}\r\nError={_error(refused)}\r\n")
+        lines = []
+        for ref in form.get("msgid", "").split(","):
+            taken = self._taken.get(ref.lstrip("#"))
+            if taken is not None and self._find_state(taken, now)[0] == "0" and now < taken.start:
+                self._canceled[taken.ref] = now
+            code = "?" if taken is None else self._find_state(taken, now)[0]
+            lines.append(f"{ref}={_CODES.get(code, code)}\r\n")
+        return _reply("".join(lines))
+
+    def calls(self, now: int) -> list[Call]:
+        """What it would call `response` with at `now`: the fates that have not been answered for."""
+        found = []
+        for taken in self._taken.values():
+            code, at = self._find_state(taken, now)
+            url = taken.fields.get("response")
+            if not url or code in "0123" or taken.ref in self._heard:
+                continue
+            words = {
+                "msgid": taken.ref,
+                "dstaddr": _localise(taken.fields["dstaddr"]),
+                "dlvtime": _write_time(taken.start),
+                "donetime": _write_time(at),
+                "statusstr": _WORDS.get(code, code),
+                "statuscode": "0" if code == "4" else "",  # there it says success, and of a failure nothing
+                "StatusFlag": code if code.isdigit() else "",
+            }
+            found.append(Call("GET", f"{url}{'&' if '?' in url else '?'}{urlencode(words)}"))
+        return found
+
+    def hear(self, call: Call, reply: Reply) -> None:
+        """The answer to one of `calls`: only these words end them."""
+        ref = _read_form(call.url.partition("?")[2].encode(), "utf-8")["msgid"]
+        if reply.status == 200 and reply.body == f"magicid=sms_gateway_rpack\nmsgid={ref}\n".encode():
+            self._heard.add(ref)
+
+
+_COLUMNS: Final = ("ClientID", "dstaddr", "dlvtime", "vldtime", "destname", "response", "smbody")
+_WORDS: Final = {"4": "DELIVRD", "5": "SYNTAXE", "6": "UNDELIV", "7": "UNDELIV", "8": "EXPIRED", "9": "DELETED"}
+_CODES: Final = {"REJECTD": "7", "UNKNOWN": "*"}
+"""How a query tells of the two fates that only a callback has a word for."""
+
+
+def _write_time(at: int) -> str:
+    local = datetime(1970, 1, 1, 8) + timedelta(milliseconds=at)  # the epoch on Taipei's clocks
+    return f"{local:%Y%m%d%H%M%S}"
+
+
+def _read_time(text: str) -> int | None:
+    try:
+        return (datetime.strptime(text, "%Y%m%d%H%M%S") - datetime(1970, 1, 1, 8)) // timedelta(milliseconds=1)
+    except ValueError:
+        return None
 
 
 def _read_form(encoded: bytes, charset: str) -> dict[str, str]:
@@ -236,8 +317,8 @@ def _charset(query: str, key: str) -> str:
     return "utf-8" if named.upper() in ("UTF8", "UTF-8") else "big5"
 
 
-def _read_line_ends(text: str) -> str:
-    return text.replace("\x06", "\n")
+def _read_line_ends(fields: Mapping[str, str]) -> Mapping[str, str]:
+    return {**fields, "smbody": fields.get("smbody", "").replace("\x06", "\n")}
 
 
 def _localise(to: str) -> str:

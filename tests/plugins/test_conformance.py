@@ -56,7 +56,8 @@ def calls_of(variant: Variant, config: Any) -> list[Call]:
 
 NAMES_IN_ORDER = (
     *("TITLE", "MANUAL", "Config", "check", "TRAITS", "CODES", "QUERY_CODES", "build", "parse", "query"),
-    *("parse_query", "balance", "parse_balance", "buckets", "batchable", "traits"),
+    *("parse_query", "balance", "parse_balance", "cancel", "parse_cancel", "contact", "parse_contact"),
+    *("receipts", "buckets", "shape", "traits"),
 )
 ALWAYS = {"TITLE", "MANUAL", "Config", "TRAITS", "CODES", "build", "parse"}
 

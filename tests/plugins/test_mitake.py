@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from broker.provider.contract import Ask, Balance, Call, Outcome, Receipt, Reply, Secret, Send
-from broker.words.clock import HOUR, read_time
+from broker.words.clock import DAY, HOUR, read_time
 from broker.words.message import Message
 from plugins.mitake import plugin
 
@@ -22,8 +22,11 @@ SMEXPRESS = plugin.Config(username="demo", password=Secret(CANARY))
 MTK = plugin.Config(username="demo", password=Secret(CANARY), api="mtk")
 
 
-def send(to: str = "+886912345678", text: str = "hi", n: int = 1, callback: str | None = None) -> Send:
-    message = Message(f"m{n}", "unix:shop", to, None, text, "ucs2", 1, NOW, NOW + HOUR)
+def send(
+    to: str = "+886912345678", text: str = "hi", n: int = 1, callback: str | None = None, validity: int = DAY, schedule: object = None
+) -> Send:
+    message = Message(f"m{n}", "unix:shop", to, None, text, "ucs2", 1, NOW, NOW + validity)
+    message.options = None if schedule is None else {"schedule": schedule}
     return Send(message, f"m{n}/1", 1, None, KEY.format(n), callback)
 
 
@@ -291,7 +294,7 @@ SHARING = [
 @pytest.mark.parametrize(("text", "in_smexpress", "in_mtk"), SHARING)
 def test_what_may_share_a_request(text: str, in_smexpress: bool, in_mtk: bool) -> None:
     for config, may in ((SMEXPRESS, in_smexpress), (MTK, in_mtk)):
-        assert plugin.batchable(config, send(text=text).message) == may
+        assert (plugin.shape(config, send(text=text)) is not None) == may
         batch = [send(), send(text=text, n=2)]
         if may:
             plugin.build(config, batch, NOW)

@@ -112,7 +112,7 @@ NUMBERS = st.from_regex(r"\+(8869[0-9]{8}|[1-7][0-9]{8,12})", fullmatch=True)
 def test_the_twin_reads_what_was_meant(pairs: list[tuple[str, str]], config: plugin.Config) -> None:
     twin = make_twin()
     batch = [send(to, text, n) for n, (to, text) in enumerate(pairs)]
-    together = [one for one in batch if plugin.batchable(config, one.message)]
+    together = [one for one in batch if plugin.shape(config, one) is not None]
     alone = [one for one in batch if one not in together]
     outcomes = submit(twin, config, together) if together else []
     outcomes += [submit(twin, config, [one])[0] for one in alone]
@@ -158,7 +158,10 @@ REQUESTS = [
     ("GET /SmQueryGet.asp", f"{WHO}&msgid=0000000001", 200, ""),
     ("POST /SmSendGet.asp", GOOD, 405, "<html>"),
     ("GET /api/mtk/SmSend", GOOD, 405, "<html>"),
-    ("GET /api/mtk/SmCancel", WHO, 404, "<html>"),
+    ("GET /api/mtk/SmCancel", WHO, 405, "<html>"),
+    ("POST /api/mtk/SmCancel", WHO, 200, "=?"),
+    ("POST /api/mtk/SmCancel", "username=demo&password=no", 200, "statuscode=e"),
+    ("GET /SmCancel.asp", WHO, 404, "<html>"),
 ]
 
 
@@ -178,8 +181,8 @@ def test_without_an_encoding_the_text_is_read_as_big5() -> None:
 
 
 def test_two_dollars_end_a_row() -> None:
-    """Why batchable keeps such texts out: the rest of the text would be lost without a word."""
+    """Why such a text has no shape that it could share: the rest of the text would be lost without a word."""
     twin = Twin()
     knock(twin, f"POST /api/mtk/SmBulkSend?{WHO}", "key-00001$$0912345678$$$$$$$$$$win $$100 now\r\n")
     assert [text for _, text, _ in twin.sent] == ["win "]
-    assert not plugin.batchable(MTK, send(text="win $$100 now").message)
+    assert plugin.shape(MTK, send(text="win $$100 now")) is None

@@ -89,7 +89,7 @@ def test_a_plugin_whole(tmp_path: Path) -> None:
     assert plugin.build is not None
     assert plugin.build(plugin.config_type(), [], 0).method == "GET"
     assert (plugin.query, plugin.parse_query, plugin.balance, plugin.parse_balance, plugin.buckets) == (None,) * 5
-    assert (plugin.open_session, plugin.check, plugin.batchable, plugin.narrow) == (None,) * 4
+    assert (plugin.open_session, plugin.check, plugin.shape, plugin.narrow) == (None,) * 4
     assert repr(plugin) == "Plugin(semaphore)"
     assert load_plugin("semaphore", [tmp_path]) is plugin
     assert plugin.twin_type().answer(TwinRequest("GET", "/", "", {}, b""), 0) == TwinReply(body=b"updown")
