@@ -15,7 +15,7 @@ from broker.delivery.exchange import Bell, Exchange
 from broker.delivery.flight import Flight
 from broker.delivery.health import Health, RateBucket
 from broker.delivery.ledger import Ledger
-from broker.delivery.router import expire, find_place, put_off
+from broker.delivery.router import bar, expire, find_place, put_off
 from broker.routing import Candidate, Rule, Standing
 from broker.store.contract import Answer, Change, Put, Step
 from broker.words.attempt import Attempt
@@ -222,6 +222,9 @@ class Lane:
         if now >= message.valid_until:
             self._leaving.append(message.id)
             expire(self.ex, message, now)
+            return True
+        if message.to in self.ex.suppressions.scopes and bar(self.ex, message, self.carrier.find_sender(message), now):
+            self._leaving.append(message.id)
             return True
         if epoch != self.ex.epoch or rule is None or candidate is None or rule.credit_matters or not self._can_pay(candidate):
             rule, candidate = self._rank_again(message, now)

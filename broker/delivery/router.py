@@ -57,12 +57,25 @@ def _is_progress(message: Message, decision: Decision) -> bool:
 
 def expire(ex: Exchange, message: Message, now: int) -> None:
     """Validity is over by our clock: `expired`, unless an attempt may have put the SMS on the handset."""
+    _end(ex, message, "expired", "validity is over", now)
+
+
+def bar(ex: Exchange, message: Message, sender: str | None, now: int) -> bool:
+    """`blocked` where the recipient has come onto the suppression list since the message was taken; False where not."""
+    reason = ex.suppressions.find_reason(message.to, sender)
+    if reason is None:
+        return False
+    _end(ex, message, "blocked", f"on the suppression list: {reason}", now)
+    return True
+
+
+def _end(ex: Exchange, message: Message, status: str, detail: str, now: int) -> None:
+    """End a message as `status`, unless an attempt of it says more, or may have."""
     sides = ex.look_around(message, now)
-    status, detail = "expired", "validity is over"
     if sides.doubted:
-        status, detail = "unknown", "validity is over, and an attempt is in doubt"
-    elif sides.accepted is not None:
-        status = sides.accepted if RANK.get(sides.accepted, 0) > RANK["expired"] else "expired"
+        status, detail = "unknown", f"{detail}, and an attempt is in doubt"
+    elif sides.accepted is not None and RANK.get(sides.accepted, 0) > RANK[status]:
+        status = sides.accepted
     put_decision(ex, message, Decision("end", status, 0, message.progress, detail=detail), (message.status,), now)
 
 

@@ -226,3 +226,53 @@ async def test_the_text_goes_when_its_time_is_over(make_house: MakeHouse, autoju
     conn = sqlite3.connect(house.folder / "data" / "broker.db")
     assert json.dumps(conn.execute("SELECT text FROM inbound ORDER BY id").fetchall()) == json.dumps([[None], [TEXT]])
     conn.close()
+
+
+# ---- what was taken before the STOP
+
+
+async def test_what_waits_for_a_stopped_number_ends_blocked(make_house: MakeHouse, autojump_clock: MockClock) -> None:
+    house = await make_house(
+        {"providers": {"a": loopback(delay=2_000, max_in_flight=1), "b": loopback(sender="ACME")}, "rules": [rule("a")]}
+    )
+    other = "+886922000111"
+    ids = [await house.take(text=f"{TEXT} {n}") for n in range(3)]
+    free = await house.take(other)
+    await trio.sleep(0.5)
+    assert house.find(ids[0]) == "sending"
+    await come(house, "STOP")
+    replies = [await house.until(id_, "blocked", "unconfirmed", within=10) for id_ in [*ids, free]]
+    assert [reply["message"]["status"] for reply in replies] == ["unconfirmed", "blocked", "blocked", "unconfirmed"]
+    assert replies[1]["message"]["detail"] == "on the suppression list: STOP"
+    assert replies[1]["attempts"] == []
+    assert house.ex.queued == 0
+
+
+async def test_a_sender_that_was_not_stopped_goes_on(make_house: MakeHouse, autojump_clock: MockClock) -> None:
+    house = await make_house({"providers": {"a": loopback(delay=2_000, max_in_flight=1)}})
+    ids = [await house.take(text=f"{TEXT} {n}", from_=sender) for n, sender in enumerate(("ACME", "OTHER", OURS))]
+    await come(house, "STOP")
+    ends = [(await house.until(id_, "blocked", "unconfirmed", within=10))["message"]["status"] for id_ in ids]
+    assert ends == ["unconfirmed", "unconfirmed", "blocked"]
+
+
+async def test_what_was_held_ends_blocked_when_it_is_let_go(house: House, autojump_clock: MockClock) -> None:
+    for name in ("a", "b"):
+        assert (await house.order("pause", name=name))["ok"]
+    id_ = await house.take()
+    await house.until(id_, "held")
+    await come(house, "STOP", to=None)
+    for name in ("a", "b"):
+        assert (await house.order("resume", name=name))["ok"]
+    await house.until(id_, "blocked", within=5)
+
+
+async def test_a_copy_that_may_be_out_is_not_called_blocked(make_house: MakeHouse, autojump_clock: MockClock) -> None:
+    house = await make_house({"providers": {"a": loopback("in_doubt")}})
+    id_ = await house.take()
+    await house.until(id_, "in_doubt")
+    await come(house, "STOP", to=None)
+    assert (await house.order("resolve", id=id_, outcome="not-sent"))["ok"]
+    reply = await house.until(id_, "blocked", "unknown", within=30)
+    assert reply["message"]["status"] == "blocked"  # a person says that it was not sent: nothing is in doubt any more
+    assert len(reply["attempts"]) == 1
