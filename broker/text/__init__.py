@@ -1,9 +1,8 @@
 """Texts, numbers and senders: pure functions of strings. Nothing here waits, sends or remembers.
 
 The rooms: `clean` (what may be in a text), `gsm` and `segments` (what it costs), `septets`, `header`, `graphemes` and `parts`
-(how it goes out), `numbers` with its generated `prefixes`, `senders`.
-The rooms: `clean` (what may be in a text), `gsm` and `segments` (what it costs), `numbers` with its generated
-`prefixes`, `senders`, `words` (of inbound texts).
+(how it goes out), `codings` (how an inbound one reads), `numbers` with its generated `prefixes`, `senders`, `words` (of inbound
+texts).
 """
 
 from broker.text.clean import TextError, clean

@@ -25,9 +25,11 @@ SMSC_DEFAULT: Final = 0  # data_coding: the alphabet of the bind
 UCS2: Final = 8
 BOTH: Final[frozenset[Encoding]] = frozenset({"gsm7", "ucs2"})
 
+_ALONE: Final = OCTETS * 8 // 7
 _HEADER_OCTETS: Final = {"udh8": 6, "udh16": 7, "sar": 6, "payload": 6}  # an SMSC that cuts for us writes the shorter one
 _TABLE_OCTETS: Final = 3
-_WIDTHS: Final = bytes([1]) * 128 + bytes([2]) * 128  # from what places_of gives
+_WIDTHS: Final = bytes([1]) * 128 + bytes([2]) * 128  # septets of what places_of gives
+_UNITS: Final = bytes([1]) + bytes([2]) * 255  # UTF-16 units by plane
 
 
 class Unplannable(ValueError):
@@ -81,7 +83,7 @@ class _Form(msgspec.Struct, frozen=True, gc=False):
 
     encoding: Encoding
     alphabet: Alphabet
-    places: bytes  # of the alphabet, under gsm7
+    coded: bytes  # places of the alphabet, one for a character; or UTF-16, two octets for a unit
     units: Sequence[int]  # up to each character
     alone: int
     room: int
@@ -110,7 +112,11 @@ def plan(
     `reference`: of this message, for all its parts. `most`: segments allowed.
     Raises Unplannable.
     """
-    forms = iter(_find_forms(text, encodings, national, concat, alphabet))
+    if alphabet == "gsm" and "gsm7" in encodings and len(text) <= _ALONE:  # most of the traffic, five times as fast
+        places = GSM.places_of(text)
+        if places is not None and places.isascii():
+            return Plan("gsm7", SMSC_DEFAULT, DEFAULT_TABLES, len(text), 1, (Part(GSM.write(places)),))
+    forms = _find_forms(text, encodings, national, concat, alphabet)
     form = next(forms, None)
     if form is None:
         wanted = " or ".join(sorted(encodings)) or "none"
@@ -146,10 +152,13 @@ def _find_forms(text: str, encodings: Set[str], national: Sequence[int], concat:
     if places is not None:
         yield _make_septet_form(GSM, places, header)
     elif "ucs2" in encodings:  # never better than the default alphabet
+        # surrogatepass: as in segments, a lone surrogate is refused elsewhere and does not fail here
+        coded = text.encode("utf-16-be", "surrogatepass")
         units: Sequence[int] = range(len(text) + 1)
-        if not text.isascii() and max(text) > "\uffff":
-            units = [0, *accumulate(1 + (character > "\uffff") for character in text)]
-        yield _Form("ucs2", GSM, b"", units, OCTETS // 2, (OCTETS - header) // 2)
+        if len(coded) != 2 * len(text):
+            planes = text.encode("utf-32-be", "surrogatepass")[1::4]
+            units = [0, *accumulate(planes.translate(_UNITS))]
+        yield _Form("ucs2", GSM, coded, units, OCTETS // 2, (OCTETS - header) // 2)
     if "gsm7" in encodings and alphabet == "gsm":
         is_ours = concat in ("udh8", "udh16")
         for tables in product((0, *(each for each in national if each != NO_LOCKING)), (0, *national)):
@@ -198,12 +207,11 @@ def _write(text: str, form: _Form, cuts: list[int], concat: Way, reference: int,
     tables = form.alphabet.tables
     for n, (start, end) in enumerate(pairwise(cuts), 1):
         if form.encoding == "ucs2":
-            # surrogatepass: as in segments, a lone surrogate is refused elsewhere and does not fail here
-            octets = text[start:end].encode("utf-16-be", "surrogatepass")
+            octets = form.coded[2 * form.units[start] : 2 * form.units[end]]
         elif alphabet == "latin1":
             octets = text[start:end].encode("latin-1")
         else:
-            octets = form.alphabet.write(form.places[start:end])
+            octets = form.alphabet.write(form.coded[start:end])
         if total == 1:
             yield Part(octets, write_header(None, tables))
         elif concat == "sar":

@@ -33,15 +33,15 @@ LANGUAGES: Final[Mapping[str, int]] = {
 NO_LOCKING: Final = 2  # Spanish has a single shift table alone (23.038, A.3.2)
 
 _ESCAPE: Final = bytes([ESCAPE])
-_UNKNOWN: Final = "\ufffd"
-# An octet above 0x7F is no septet: whoever sends one means Latin-1, and C1 has nothing to show.
-_ABOVE: Final = _UNKNOWN * 32 + "".join(map(chr, range(0xA0, 0x100)))
+_SEPTETS: Final = bytes(range(0x80))
+# An octet above 0x7F is no septet: whoever sends one means Latin-1 (see codings).
+_ABOVE: Final = bytes(range(0x80, 0x100)).decode("cp1252", "replace")
 
 
 class Alphabet:
     """One locking table with one single shift table."""
 
-    __slots__ = ("_map", "_pieces", "_plain", "_shifted", "tables")
+    __slots__ = ("_map", "_plain", "_shifted", "tables")
 
     def __init__(self, tables: Tables, locking: str, shifted: Mapping[int, str]) -> None:
         """`locking` is the 128 characters of the table, `shifted` the single shift table's by septet; a place of `locking`
@@ -53,9 +53,6 @@ class Alphabet:
         shown = [own if own != "\ufffe" else default for own, default in zip(locking, DEFAULT_ALPHABET, strict=True)]
         shown[ESCAPE] = " "
         self._plain = "".join(shown) + _ABOVE
-        pieces = [bytes([octet]) for octet in range(0x80)] + [bytes([ESCAPE, octet]) for octet in range(0x80)]
-        pieces[ESCAPE] = b"\0"  # see make_map
-        self._pieces = pieces
 
     def places_of(self, text: str) -> bytes | None:
         """One octet for each character, below 0x80 where it takes one septet and from 0x80 where it takes two.
@@ -67,7 +64,11 @@ class Alphabet:
 
     def write(self, places: bytes) -> bytes:
         """The septets of what `places_of` gave, or of a slice of it."""
-        return b"".join(map(self._pieces.__getitem__, places))
+        septets = places.replace(_ESCAPE, b"\0")  # see make_map
+        if not septets.isascii():
+            for place in set(septets.translate(None, _SEPTETS)):
+                septets = septets.replace(bytes([place]), bytes([ESCAPE, place & 0x7F]))
+        return septets
 
     def read(self, octets: bytes) -> str:
         """The text of any octets. Never raises.
