@@ -1,7 +1,7 @@
 """Tatango's side: checks key, hash and number, and answers with a status, as the vendor's page says.
 
-Never does I/O or reads a clock, and shares no code with the plugin: what one writes the other must read. The
-truth is the vendor's page (see the plugin's MANUAL).
+Tells of what handsets send, too. Never does I/O or reads a clock, and shares no code with the plugin: what one
+writes the other must read. The truth is the vendor's page (see the plugin's MANUAL).
 """
 
 import hashlib
@@ -11,7 +11,7 @@ from decimal import Decimal
 from typing import Final
 from urllib.parse import parse_qsl
 
-from broker.provider.contract import TwinReply, TwinRequest
+from broker.provider.contract import Call, TwinReply, TwinRequest
 from broker.words.clock import MINUTE
 
 TAKEN: Final = frozenset({"200", "202"})
@@ -60,7 +60,7 @@ class Twin:
             return TwinReply(404, _PAGE, b"<html><body>Not Found</body></html>")
         if request.method != "POST":
             return TwinReply(405, _PAGE, b"<html><body>Not Allowed</body></html>")
-        form = dict(parse_qsl(request.body.decode("ascii", "replace"), keep_blank_values=True, errors="replace"))
+        form = _read_form(request.body.decode("ascii", "replace"))
         code = self._next()
         if code is not None and code not in FAULTS:
             return self._end(form, code)
@@ -69,6 +69,12 @@ class Twin:
         reply = self._end(form, self._find_fault(form) or "200")
         delay, cut = (10 * MINUTE if code == "late" else 0), (0 if code == "cut" else None)
         return TwinReply(reply.status, reply.headers, reply.body, delay, cut)
+
+    def call(self, url: str, sender: str, text: str) -> Call:
+        """What it calls the address of the account's panel with when a handset, `sender` as the carrier writes it, has sent `text`."""
+        content = text.replace("]]>", "]]]]><![CDATA[>")
+        body = f'<?xml version="1.0"?>\n<message>\n<sender>{sender}</sender>\n<content><![CDATA[{content}]]></content>\n</message>\n'
+        return Call("POST", url, (("Content-Type", "text/xml"),), body.encode())
 
     def _next(self) -> str | None:
         if self.fault is not None:
@@ -88,6 +94,13 @@ class Twin:
         if code in TAKEN:
             self.sent.append((form.get("recipient", ""), form.get("message", ""), ""))
         return TwinReply(int(code))
+
+
+def _read_form(text: str) -> Mapping[str, str]:
+    try:
+        return dict(parse_qsl(text, keep_blank_values=True, errors="strict"))
+    except UnicodeDecodeError:  # it takes what is no UTF-8 for the charset of its time
+        return dict(parse_qsl(text, keep_blank_values=True, encoding="latin-1"))
 
 
 def _localise(to: str) -> str:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from broker.provider.contract import Call, Outcome, Reply, Secret, Send, TwinReply, TwinRequest
+from broker.provider.contract import Call, Outcome, Reply, Secret, Send, TwinReply, TwinRequest, Unsuitable
 from broker.words.clock import HOUR, MINUTE, read_time
 from broker.words.message import Message
 from plugins.tatango import plugin
@@ -158,6 +158,17 @@ def test_another_charset_fails_only_beyond_ascii() -> None:
     twin = make_twin(charset="latin-1")
     assert submit(twin, send()).class_ == "accepted"
     assert submit(twin, send(text="mañana")).class_ == "unsuitable"
+
+
+def test_the_account_s_charset_is_that_of_text_and_hash() -> None:
+    twin, config = make_twin(charset="latin-1"), plugin.Config(key=Secret(KEY), password=Secret(PASSWORD), charset="latin-1")
+    call = plugin.build(config, [send(text="mañana")], NOW)
+    assert b"&message=ma%F1ana&hash=" in call.body
+    assert knock(twin, call).status == 200
+    assert twin.sent == [("2025550100", "mañana", "")]
+    with pytest.raises(Unsuitable) as refusal:
+        plugin.build(config, [send(text="γεια")], NOW)
+    assert (refusal.value.code, "γ" in refusal.value.detail) == ("charset", False)
 
 
 @given(st.from_regex(r"\+1[2-9][0-9]{9}", fullmatch=True), st.text(st.characters(exclude_categories=["Cs"])))
