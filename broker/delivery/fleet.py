@@ -30,7 +30,10 @@ def make_book(settings: Settings, plugins: Mapping[str, Plugin]) -> Book:
     buckets = {
         name: partial(plugin.buckets, settings.providers[name].config) for name, plugin in plugins.items() if plugin.buckets is not None
     }
-    return compile_book(settings, facts, buckets)
+    measures = {
+        name: partial(plugin.measure, settings.providers[name].config) for name, plugin in plugins.items() if plugin.measure is not None
+    }
+    return compile_book(settings, facts, buckets, measures)
 
 
 class Fleet:

@@ -13,6 +13,8 @@ A plugin of an HTTP provider is a module of data and pure functions, in the fixe
     buckets(config, message, sender) -> tuple[str, ...]             the credit buckets that may pay, in order
     cancel(config, asks, now) -> Call; parse_cancel(config, reply, asks) -> list[Receipt]    `canceled`, or what the message is instead
     contact(config, change, now) -> Call; parse_contact(config, reply) -> Outcome            the provider's address book
+    measure(config, text) -> Verdict                                what the text becomes here (encoding, units, segments), where
+                                                                    the plugin splits it itself; without it, the plain count
     shape(config, send) -> Hashable | None    only sends of one shape share a request; None: it needs one of its own
     receipts(config, request, now) -> Parsed                        what a provider sent to our callback address
 

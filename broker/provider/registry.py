@@ -38,6 +38,7 @@ from broker.provider.contract import (
     Traits,
     Twin,
 )
+from broker.text import Verdict
 from broker.words.message import Message
 from broker.words.outcome import CLASSES
 from broker.words.receipt import RECEIPT_CLASSES
@@ -55,7 +56,7 @@ _PAIRS = (
     ("cancel", "parse_cancel"),
     ("contact", "parse_contact"),
 )
-_OPTIONAL = ("buckets", "receipts", "open_session", "check", "shape")
+_OPTIONAL = ("buckets", "receipts", "open_session", "check", "shape", "measure")
 
 
 class PluginError(Exception):
@@ -97,6 +98,7 @@ class Plugin:
     open_session: Callable[[Any, str], Session | None] | None = None
     check: Callable[[Any], Iterable[tuple[str, str]]] | None = None
     shape: Callable[[Any, Send], Hashable | None] | None = None
+    measure: Callable[[Any, str], Verdict] | None = None
     narrow: Callable[[Any], Traits] | None = None
 
     def __repr__(self) -> str:

@@ -8,12 +8,14 @@ from decimal import Decimal
 from typing import Protocol
 
 from broker.routing.prices import PriceTable
+from broker.text import Verdict
 from broker.words.channel import SMS
 from broker.words.message import Message
 from broker.words.money import convert
 from broker.words.settings import ProviderSettings
 
 Buckets = Callable[[Message, str | None], tuple[str, ...]]
+Measure = Callable[[str], Verdict]
 
 
 class Facts(Protocol):
@@ -51,6 +53,7 @@ class Account:
         "enabled",
         "encodings",
         "max_segments",
+        "measure",
         "name",
         "options",
         "per_segment",
@@ -63,7 +66,9 @@ class Account:
         "unit",
     )
 
-    def __init__(self, settings: ProviderSettings, facts: Facts, rate: Decimal | None, buckets: Buckets | None) -> None:
+    def __init__(
+        self, settings: ProviderSettings, facts: Facts, rate: Decimal | None, buckets: Buckets | None, measure: Measure | None = None
+    ) -> None:
         self.name = settings.name
         self.settings = settings
         self.enabled = settings.enabled
@@ -81,6 +86,7 @@ class Account:
         self.stop = settings.credit.stop
         per_segment = settings.credit.per_segment
         self.per_segment = per_segment if per_segment is not None or facts.money else 1_000_000
+        self.measure = measure
         self.buckets: Buckets | None = buckets if facts.unit is not None else None
         self.senders_by_country = settings.senders
 

@@ -11,7 +11,7 @@ from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from broker.routing.account import Account, Buckets, Facts
+from broker.routing.account import Account, Buckets, Facts, Measure
 from broker.routing.entry import Entry, fill
 from broker.routing.window import Hours, Window
 from broker.text import find_zones
@@ -87,12 +87,12 @@ class Book:
         return pinned
 
 
-def compile_book(settings: Settings, facts: Mapping[str, Facts], buckets: Mapping[str, Buckets]) -> Book:
-    """The book of `settings`; `facts` are the plugins' traits and `buckets` who pays, by provider name."""
+def compile_book(settings: Settings, facts: Mapping[str, Facts], buckets: Mapping[str, Buckets], measures: Mapping[str, Measure]) -> Book:
+    """The book of `settings`; by provider name: `facts` the plugins' traits, `buckets` who pays, `measures` what a text becomes."""
     accounts: dict[str, Account] = {}
     for name, provider in settings.providers.items():
         rate = Decimal(1) if provider.currency == settings.broker.currency else settings.currencies.get(provider.currency)
-        accounts[name] = Account(provider, facts[name], rate, buckets.get(name, _one_bucket))
+        accounts[name] = Account(provider, facts[name], rate, buckets.get(name, _one_bucket), measures.get(name))
     rules = tuple(Rule(index, rule, _make_entries(rule, accounts)) for index, rule in enumerate(settings.rules))
     return Book(settings, accounts, rules)
 

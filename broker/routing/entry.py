@@ -37,9 +37,13 @@ class Entry:
         """(encoding, segments) of the message by this entry's channel."""
         if self.channel not in SMS:
             return message.encoding, 1
-        if self.text is None:
+        own = self.account.measure
+        if self.text is not None:
+            measured = (own or verdict)(fill(self.text, message))
+        elif own is not None and message.text is not None:
+            measured = own(message.text)
+        else:
             return message.encoding, message.segments
-        measured = verdict(fill(self.text, message))
         return measured.encoding, measured.segments
 
 

@@ -132,6 +132,9 @@ def _weigh(
             name, channel = entry.name, entry.channel
             instead = channel
             encoding, segments = entry.measure(message)
+    if instead is None and account.measure is not None and channel in SMS and message.text is not None:
+        measured = account.measure(message.text)
+        encoding, segments = measured.encoding, measured.segments
     refused = _find_bar(account, message, channel, encoding, segments)
     if refused is not None:
         return LeftOut(name, refused)

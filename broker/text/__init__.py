@@ -10,7 +10,7 @@ from broker.text.codings import read_octets
 from broker.text.gsm import Encoding, encoding_of
 from broker.text.header import Concat, Header, read_header
 from broker.text.numbers import Number, NumberError, mask, number_type, read_number
-from broker.text.parts import Part, Plan, Unplannable, plan
+from broker.text.parts import Part, Plan, Unplannable, measure, plan
 from broker.text.segments import Verdict, verdict
 from broker.text.senders import SenderError, SenderForm, check_sender, sender_form
 from broker.text.septets import LANGUAGES
@@ -42,6 +42,7 @@ __all__ = [
     "fold",
     "fold_whole",
     "mask",
+    "measure",
     "number_type",
     "plan",
     "read_header",

@@ -14,7 +14,7 @@ import msgspec
 from broker.text.graphemes import is_boundary
 from broker.text.gsm import Encoding
 from broker.text.header import MOST_PARTS, Concat, write_header
-from broker.text.segments import count_plain
+from broker.text.segments import Verdict, count_plain, verdict
 from broker.text.septets import DEFAULT_TABLES, GSM, NO_LOCKING, Alphabet, Tables, find_alphabet
 
 Way = Literal["udh8", "udh16", "sar", "payload"]
@@ -141,6 +141,22 @@ def plan(
         segments,
         tuple(_write(text, form, cuts, concat, reference, alphabet)),
     )
+
+
+def measure(
+    text: str,
+    *,
+    encodings: Set[str] = BOTH,
+    national: Sequence[int] = (),
+    concat: Way = "udh8",
+    alphabet: DefaultAlphabet = "gsm",
+) -> Verdict:
+    """What `plan` makes of the text, to price it by. Never raises: what cannot go out so is the plain verdict."""
+    try:
+        found = plan(text, encodings=encodings, national=national, concat=concat, alphabet=alphabet)
+    except Unplannable:
+        return verdict(text)
+    return Verdict(found.encoding, found.units, found.segments)
 
 
 def _find_forms(text: str, encodings: Set[str], national: Sequence[int], concat: Way, alphabet: DefaultAlphabet) -> Iterator[_Form]:

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from broker.routing import Book, Route, Rule, Standing, compile_book, rank
-from broker.routing.account import Buckets
+from broker.routing.account import Buckets, Measure
 from broker.words.message import Message
 from broker.words.money import MICRO, read_micro
 from broker.words.settings import BrokerSettings, Match, ProviderSettings, RuleSettings, Settings
@@ -45,6 +45,7 @@ def make_book(
     rules: tuple[RuleSettings, ...] = (),
     traits: Mapping[str, Traits] | None = None,
     buckets: Mapping[str, Buckets] | None = None,
+    measures: Mapping[str, Measure] | None = None,
     currency: str = "EUR",
     currencies: Mapping[str, str] | None = None,
 ) -> Book:
@@ -57,7 +58,7 @@ def make_book(
         currencies={name: Decimal(rate) for name, rate in (currencies or {}).items()},
     )
     facts = {name: (traits or {}).get(name, Traits()) for name in given}
-    return compile_book(settings, facts, buckets or {})
+    return compile_book(settings, facts, buckets or {}, measures or {})
 
 
 def make_rule(*names: str, traits: Mapping[str, Traits] | None = None, **keys: Any) -> Rule:
