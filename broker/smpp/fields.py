@@ -316,17 +316,17 @@ def _read_refused(frame: bytes, at: int) -> tuple[UnsuccessSme, int]:
 def read_tlvs(frame: bytes, at: int, is_response: bool = False) -> tuple[Tlv, ...]:
     """The parameters from `at` to the end; fewer than four octets behind them are junk and let go.
 
-    Raises Bad where one says to be longer than the frame, for its value may be the text. In a response it is let go instead: what the
-    response is for stands before it.
+    One that says to be longer than the frame is taken as far as it goes: vendors count a NUL that they do not send. Raises Bad where
+    that would cut a text, and for more parameters than anybody sends; a response is read even so, for what it is for stands before.
     """
     tlvs: list[Tlv] = []
     end = len(frame)
     while end - at >= 4:
-        size = frame[at + 2] << 8 | frame[at + 3]
-        if at + 4 + size > end or len(tlvs) == MOST_TLVS:
+        tag, size = frame[at] << 8 | frame[at + 1], frame[at + 2] << 8 | frame[at + 3]
+        if (at + 4 + size > end and tag == MESSAGE_PAYLOAD) or len(tlvs) == MOST_TLVS:
             if is_response:
                 break
             raise Bad("tlv", statuses.ESME_RINVOPTPARSTREAM)
-        tlvs.append(Tlv(frame[at] << 8 | frame[at + 1], frame[at + 4 : at + 4 + size]))
+        tlvs.append(Tlv(tag, frame[at + 4 : at + 4 + size]))
         at += 4 + size
     return tuple(tlvs)
