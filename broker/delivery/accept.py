@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 
+from broker.delivery.allowance import Allowance
 from broker.delivery.exchange import Exchange
 from broker.routing import Candidate, Route, Rule, find_rule, rank
 from broker.store.contract import Accept, Answer
@@ -28,7 +29,7 @@ from broker.words.clock import DAY, read_span, read_time
 from broker.words.identity import make_id
 from broker.words.message import CHANNELS, PRIORITIES, Message, Progress
 from broker.words.money import MoneyError, read_micro
-from broker.words.settings import ClientSettings, Rate
+from broker.words.settings import ClientSettings
 
 NOT_YET = "not in this version: "
 KEY_LIMIT = 255
@@ -82,31 +83,6 @@ class Accepted(msgspec.Struct, gc=False):
 
 
 Reply = Callable[[Accepted | Refused], None]
-
-
-class Allowance:
-    """A client's own rate of messages: a token bucket that holds one second."""
-
-    __slots__ = ("_at", "_milli", "rate")
-
-    def __init__(self, rate: Rate, now: int) -> None:
-        self.rate, self._at = rate, now
-        self._milli = self._size
-
-    @property
-    def _size(self) -> int:
-        return max(self.rate.amount * 1_000_000 // self.rate.per, 1_000)
-
-    def take(self, now: int) -> bool:
-        """True when one more message is allowed now."""
-        gained = (now - self._at) * self.rate.amount * 1000 // self.rate.per
-        if gained > 0:
-            self._milli = min(self._size, self._milli + gained)
-            self._at = now
-        if self._milli < 1000:
-            return False
-        self._milli -= 1000
-        return True
 
 
 class Intake:
