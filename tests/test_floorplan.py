@@ -33,7 +33,7 @@ FREE = {"broker", "broker.__main__"}  # the version and the entry point belong t
 
 PURE = FLOORS[0] | FLOORS[1]
 # Plugins see the pure floors and the form they must have; never another plugin.
-PLUGINS_MAY = {"broker.provider.contract", "broker.provider.smpp"}
+PLUGINS_MAY = {"broker.provider.contract", "broker.provider.smpp", "broker.provider.smpp_twin"}
 
 # module → the only places that may import it (a room, or one module)
 KEPT_IN: dict[str, tuple[str, ...]] = {

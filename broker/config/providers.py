@@ -40,7 +40,7 @@ from broker.words.money import MICRO
 from broker.words.outcome import CLASSES
 from broker.words.settings import BreakerSettings, CreditSettings, ProviderSettings, SpendSettings
 
-LATER_PLUGINS = ("smpp", "smscru", "http")
+LATER_PLUGINS = ("smscru", "http")
 """Plugins that CONTRACT §3 names and that are not built yet."""
 
 

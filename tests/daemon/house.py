@@ -18,9 +18,10 @@ from broker.daemon import Daemon
 from broker.delivery import fleet
 from broker.delivery.exchange import Exchange
 from broker.delivery.fleet import make_book
+from broker.provider import smpp_binding
 from broker.provider.contract import TwinReply, TwinRequest
 from broker.provider.http import Account
-from broker.provider.twin import _serve_connection
+from broker.provider.twin import _serve_connection, converse
 from broker.store.journal import SqliteJournal, run_inline
 from broker.store.query import SqliteQuery
 from broker.store.ring import Ring
@@ -30,7 +31,7 @@ EPOCH = 1_795_000_000_000  # 2026-11-18: any fixed moment will do
 SECRET = "c4n4ry-9f31-hunter2"
 TEXT = "canary text 5501"
 TO = "+886912345678"
-CANARIES = (SECRET, "canary text", "912345678")
+CANARIES = (SECRET[:8], "canary text", "912345678")
 
 T = TypeVar("T")
 Toml = dict[str, Any]
@@ -54,6 +55,11 @@ def subito(host: str, **more: Any) -> Toml:
 def mitake(host: str, **more: Any) -> Toml:
     """A Mitake account served by the twin of that name: a balance that answers carry, receipts by query, an idempotency key."""
     return {"plugin": "mitake", "username": "demo", "password": SECRET, "url": f"http://{host}", **more}
+
+
+def smpp(host: str, **more: Any) -> Toml:
+    """An account at an SMSC, served by the twin of that name; the password is as much of the secret as SMPP has room for."""
+    return {"plugin": "smpp", "host": host, "username": "demo", "password": SECRET[:8], "sender": "ACME", **more}
 
 
 def rule(*use: str, **more: Any) -> Toml:
@@ -186,8 +192,9 @@ class House:
         for name in self.daemon.settings.providers:
             plugin = self.daemon.plugins[name]
             if name not in self.twins and plugin.path.with_name("twin.py").exists():
-                script = {"password": SECRET, **self._script.get(name, {})}
-                self.twins[name] = plugin.twin_type(**script)
+                # A password of SMPP has eight characters at most, so a session's twin takes any.
+                own = {} if plugin.open_session is not None else {"password": SECRET}
+                self.twins[name] = plugin.twin_type(**own, **self._script.get(name, {}))
 
     async def open_stream(self, host: str, port: int) -> trio.abc.Stream:
         """What the accounts connect with: the twin called `host`, unless it is down."""
@@ -195,6 +202,9 @@ class House:
         if host in self.down:
             raise ConnectionRefusedError
         ours, theirs = memory_stream_pair()
+        if hasattr(self.twins[host], "converse"):
+            self._twins_nursery.start_soon(converse, self.twins[host], self.now, theirs)
+            return ours
         serve: Any = _serve_connection  # it says that it needs a socket, and needs any stream
         self._twins_nursery.start_soon(serve, Plug(self, host), self.now, theirs)
         return ours
@@ -261,12 +271,14 @@ def path_of(reply: Mapping[str, Any]) -> list[tuple[Any, ...]]:
 
 
 class InMemory:
-    """While entered, HTTP accounts connect to the house's twins."""
+    """While entered, HTTP accounts and SMPP sessions connect to the house's twins."""
 
     def __init__(self, house: House) -> None:
         self._house = house
         self._place: Any = fleet
         self._was = self._place.HttpAccount
+        self._links: Any = smpp_binding
+        self._tcp = self._links.open_tcp
 
     def __enter__(self) -> None:
         house = self._house
@@ -274,7 +286,9 @@ class InMemory:
         def make(*, max_connections: int, timeout: int) -> Account:
             return Account(max_connections=max_connections, timeout=timeout, open_stream=house.open_stream)
 
-        self._place.HttpAccount = make  # the one seam that the test needs
+        self._place.HttpAccount = make  # the two seams that the test needs
+        self._links.open_tcp = house.open_stream
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self._place.HttpAccount = self._was
+        self._links.open_tcp = self._tcp

@@ -1,0 +1,281 @@
+"""A session with an SMSC over SMPP 3.4: several links of one account, each bound and kept bound, and the messages that go over them.
+
+The trio shell of `broker.smpp`: it never says what an outcome leads to, keeps nothing over a restart, and repeats nothing that may
+have been sent but for the parts that CONTRACT §1 names. One task for a link's reading, one for its writing, one for what the SMSC
+delivers; a message has none. A plugin gives a `Dialect`: what to submit, how to read a receipt, its own codes.
+"""
+
+import logging
+import random
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any, cast
+
+import msgspec
+import trio
+
+from broker.provider.contract import Ask, Outcome, Port, Receipt, Send, Settle, Unsuitable
+from broker.provider.smpp_binding import Binding, OpenStream, Role
+from broker.provider.smpp_compose import compose, compose_text
+from broker.provider.smpp_inbox import Inbox, read_report
+from broker.provider.smpp_keys import SmppKeys, check_keys
+from broker.provider.smpp_parts import Handover, doubt, judge
+from broker.provider.smpp_wire import Wire, find_now
+from broker.smpp.events import Anomaly, Doubt, Event, LateResponse, Lost, Request, Response
+from broker.smpp.pdu import DataSm, DeliverSm, SubmitSm
+from broker.smpp.receipt import Report
+from broker.smpp.statuses import ESME_RINVBNDSTS
+from broker.words.outcome import OutcomeClass
+
+__all__ = ["Dialect", "SmppKeys", "SmppSession", "check_keys", "compose", "compose_text", "read_report"]
+
+log = logging.getLogger("broker.provider")
+
+NO_LINK = Outcome("unreachable", None, "no link is bound", evidence="not sent")
+ROUND_PAUSE = 1.0
+"""Seconds before refused parts go again, doubled with each round."""
+
+Tag = tuple[Handover, int]
+"""A part on its way: the message's and its number."""
+
+
+class Dialect(msgspec.Struct, frozen=True):
+    """What one plugin says over SMPP.
+
+    `compose(config, send, now, reference)`: the parts to submit; raises Unsuitable. `read_report(config, report, pdu)`: the receipt in
+    a deliver_sm or data_sm, its id as the SMSC wrote it. `codes`: classes by status, over those of `smpp.statuses`.
+    """
+
+    compose: Callable[[Any, Send, int, int], Sequence[SubmitSm]] = compose
+    read_report: Callable[[Any, Report, DeliverSm | DataSm], Receipt] = lambda config, report, pdu: read_report(report)
+    codes: Mapping[str, OutcomeClass] = {}
+
+
+class SmppSession:
+    """One account's session. `keys` say where and how, `config` is what the dialect's functions get."""
+
+    def __init__(self, keys: SmppKeys, dialect: Dialect, config: Any, name: str, *, open_stream: OpenStream | None = None) -> None:
+        self.name = name
+        self._keys = keys
+        self._dialect = dialect
+        self._codes = dict(dialect.codes)
+        self._config = config
+        self._sink: Port | None = None
+        self._wires: list[Wire] = []  # those that may send
+        self._queue: deque[Handover] = deque()
+        self._backlogs: dict[Wire, deque[Tag]] = {}
+        self._nursery: trio.Nursery | None = None
+        self._reported: Outcome | None = NO_LINK
+        draw = random.Random()  # noqa: S311  # jitter and the numbers of long messages: no secret
+        self._reference = draw.randrange(0x10000)
+        self._inbox = Inbox(partial(dialect.read_report, config), keys)
+        roles: tuple[Role, ...] = ("transceiver",) if keys.bind == "transceiver" else ("transmitter", "receiver")
+        self._bindings = [
+            Binding(self, keys, role, f"{name}/{n}" if len(roles) == 1 else f"{name}/{n}/{role}", open_stream, draw.random)
+            for n in range(1, keys.binds + 1)
+            for role in roles
+        ]
+
+    async def run(self, sink: Port, *, task_status: Any) -> None:
+        """Keep every link bound until cancelled; then unbind."""
+        self._sink = sink
+        sink.report(NO_LINK)
+        async with trio.open_nursery() as nursery:
+            self._nursery = nursery
+            for binding in self._bindings:
+                nursery.start_soon(binding.keep)
+            nursery.start_soon(self._inbox.run, sink)
+            task_status.started()
+
+    async def submit(self, sends: Sequence[Send], settle: Settle) -> None:
+        """Hand the messages over, each over one link. See `contract.Session`."""
+        mine: list[Handover] = []
+        left = len(sends)
+        done = trio.Event()
+
+        def settle_one(index: int, outcome: Outcome) -> None:
+            nonlocal left
+            left -= 1
+            settle(index, outcome)
+            if not left:
+                done.set()
+
+        for index, send in enumerate(sends):
+            found = self._prepare(send)
+            if isinstance(found, Outcome):
+                settle_one(index, found)
+            else:
+                mine.append(Handover(send.attempt, found, partial(settle_one, index)))
+        self._queue.extend(mine)
+        self._pump()
+        if left:
+            try:
+                await done.wait()
+            finally:
+                if left:
+                    self._withdraw(mine)
+
+    async def query(self, asks: Sequence[Ask]) -> list[Receipt]:
+        """Ask by query_sm."""
+        return [Receipt("query_error") for _ in asks]
+
+    # --- what goes out
+
+    def _prepare(self, send: Send) -> Sequence[SubmitSm] | Outcome:
+        """The PDUs of one message, or why none goes out."""
+        if not self._wires or self._sink is None:
+            return NO_LINK
+        self._reference = self._reference + 1 & 0xFFFF
+        try:
+            return self._dialect.compose(self._config, send, self._sink.now(), self._reference)
+        except Unsuitable as refusal:
+            return Outcome("unsuitable", refusal.code, refusal.detail, evidence="not sent")
+        except Exception as error:
+            # The exception's own text may hold what must not be logged.
+            log.error("plugin failed account=%s error=%s", self.name, type(error).__name__)
+            return Outcome("unsuitable", "plugin_error", f"the plugin failed: {type(error).__name__}", evidence="plugin")
+
+    def _pump(self) -> None:
+        """Give the links what they have room for; a message goes to the link with the most."""
+        while self._queue and self._wires:
+            wire = self._wires[0] if len(self._wires) == 1 else max(self._wires, key=lambda wire: wire.link.room)
+            if wire.link.room <= 0:
+                return
+            handover = self._queue.popleft()
+            if not handover.is_closed:
+                self._send(wire, handover, range(len(handover.pdus)))
+
+    def _send(self, wire: Wire, handover: Handover, parts: Sequence[int]) -> None:
+        """Write these parts to one link, or let them wait for its window."""
+        backlog = self._backlogs[wire]
+        for part in parts:
+            if backlog or wire.link.room <= 0:
+                backlog.append((handover, part))
+            else:
+                self._write(wire, handover, part)
+
+    def _write(self, wire: Wire, handover: Handover, part: int) -> None:
+        try:
+            wire.submit(handover.pdus[part], (handover, part))
+            handover.sent |= 1 << part
+        except ValueError as error:  # its text names a field, and no value
+            self._note(handover, part, Outcome("unsuitable", "encode", str(error), evidence="not sent"))
+
+    def _refill(self, wire: Wire) -> None:
+        """The link has room again: first for what waits for it alone."""
+        backlog = self._backlogs.get(wire)
+        while backlog and wire.link.room > 0:
+            handover, part = backlog.popleft()
+            if not handover.is_closed:
+                self._write(wire, handover, part)
+
+    def _note(self, handover: Handover, part: int, outcome: Outcome) -> None:
+        """What a part came to; the last one settles the message, or sends again what was refused for now."""
+        if not handover.note(part, outcome):
+            return
+        missing = handover.find_missing()
+        if missing and self._nursery is not None:
+            handover.reopen(missing)
+            self._nursery.start_soon(self._send_again, handover, missing)
+        else:
+            handover.close()
+
+    async def _send_again(self, handover: Handover, parts: Sequence[int]) -> None:
+        await trio.sleep(ROUND_PAUSE * 2 ** (handover.rounds - 1))
+        if handover.is_closed:
+            return
+        if self._wires:
+            self._send(max(self._wires, key=lambda wire: wire.link.room), handover, parts)
+        else:
+            for part in parts:
+                self._note(handover, part, NO_LINK)
+
+    def _withdraw(self, mine: Sequence[Handover]) -> None:
+        """Their time is over: what was not written is not sent any more, what was is in doubt."""
+        for handover in mine:
+            handover.expire()
+            handover.close()
+        self._queue = deque(handover for handover in self._queue if not handover.is_closed)
+
+    # --- what comes in
+
+    def note_up(self, wire: Wire, *, can_send: bool) -> None:
+        """A link is bound."""
+        if can_send:
+            self._wires.append(wire)
+            self._backlogs[wire] = deque()
+            self._report(None)
+            self._pump()
+
+    def note_down(self, why: Outcome) -> None:
+        """A link is not bound; while no other is, nothing can be sent."""
+        if not self._wires:
+            self._report(why)
+
+    def _report(self, outcome: Outcome | None) -> None:
+        if outcome != self._reported and self._sink is not None:
+            self._reported = outcome
+            self._sink.report(outcome)
+
+    def hear(self, wire: Wire, events: Sequence[Event]) -> None:
+        """Everything that a link says, in order."""
+        for event in events:
+            if isinstance(event, Response):
+                self._hear_response(wire, event)
+            elif isinstance(event, Request):
+                if isinstance(event.pdu, DeliverSm | DataSm):
+                    self._inbox.add(wire, event)
+            elif isinstance(event, LateResponse):
+                self._hear_late(event)
+            elif isinstance(event, Doubt):
+                handover, part = cast(Tag, event.tag)
+                self._note(handover, part, doubt(event.reason))
+            elif isinstance(event, Lost):
+                self._drop(wire, event)
+            elif isinstance(event, Anomaly):
+                log.warning("anomaly link=%s %r", wire.name, event)
+        self._refill(wire)
+        if self._queue:
+            self._pump()
+
+    def _hear_response(self, wire: Wire, event: Response) -> None:
+        handover, part = cast(Tag, event.tag)
+        outcome = judge(event, self._codes)
+        if event.status == ESME_RINVBNDSTS:
+            wire.link.unbind(find_now())  # the SMSC does not see us bound: bind again
+        if handover.is_closed:
+            self._prove(handover, part, outcome)
+        else:
+            self._note(handover, part, outcome)
+
+    def _hear_late(self, event: LateResponse) -> None:
+        handover, part = cast(Tag, event.tag)
+        outcome = judge(Response(event.tag, event.status, event.pdu, event.sequence), self._codes)
+        if handover.is_closed:
+            self._prove(handover, part, outcome)
+        else:
+            self._note(handover, part, outcome)
+
+    def _prove(self, handover: Handover, part: int, outcome: Outcome) -> None:
+        """The response to a message that is settled already, in doubt."""
+        log.warning("late response account=%s attempt=%s class=%s code=%s", self.name, handover.attempt, outcome.class_, outcome.code)
+        if outcome.class_ == "accepted":
+            self._inbox.prove(Receipt("progress", outcome.refs[0] if outcome.refs else None, handover.attempt, detail="late response"))
+
+    def _drop(self, wire: Wire, event: Lost) -> None:
+        """A link is gone: what was written and not answered is in doubt; what was not written goes over another one, or nowhere."""
+        unsent = set(wire.unsent)
+        waiting = self._backlogs.pop(wire, deque())
+        if wire in self._wires:
+            self._wires.remove(wire)
+        for tag in event.tags:
+            handover, part = cast(Tag, tag)
+            self._note(handover, part, NO_LINK if tag in unsent else doubt("lost"))
+        for handover, part in waiting:
+            self._note(handover, part, NO_LINK)
+        if not self._wires:
+            queue, self._queue = self._queue, deque()
+            for handover in queue:
+                for part in range(len(handover.pdus)):
+                    self._note(handover, part, NO_LINK)

@@ -1,0 +1,124 @@
+"""One message as the submit_sm PDUs of its parts: addresses, alphabet, parts, validity, receipt wanted. Pure; sends nothing.
+
+How a text is encoded and cut is `broker.text.plan`'s; what the account's SMSC wants is said by its keys. The truth is SMPP 3.4,
+sections 4.4.1 and 5.2, and 3GPP TS 23.038, section 4, for the data_coding of a flash message.
+"""
+
+from typing import Literal
+
+from broker.provider.contract import Send, Unsuitable
+from broker.provider.smpp_keys import SmppKeys
+from broker.smpp.pdu import SubmitSm
+from broker.smpp.tlv import DEST_ADDR_SUBUNIT, MESSAGE_PAYLOAD, Sar, Tlv, make_number, make_sar
+from broker.text.parts import Part, Plan, Unplannable, Way, plan
+from broker.words.clock import DAY, SECOND
+
+UDHI = 0x40
+"""esm_class: the message begins with a user data header (5.2.12)."""
+FLASH = 0x10
+"""data_coding: the message has a class, and it is 0 (23.038, section 4)."""
+MOST_SHORT = 254
+"""Octets that fit short_message (5.2.22)."""
+_DISPLAY = make_number(DEST_ADDR_SUBUNIT, 1)
+
+Address = tuple[int, int, str]
+"""TON, NPI and the address itself."""
+
+
+def compose(keys: SmppKeys, send: Send, now: int, reference: int) -> list[SubmitSm]:
+    """The PDUs of `send`, in order; `reference` is for its parts alone. Raises Unsuitable for what this SMSC cannot take."""
+    return compose_text(keys, send, send.text, now, reference)
+
+
+def compose_text(keys: SmppKeys, send: Send, text: str, now: int, reference: int, *, concat: Way | None = None) -> list[SubmitSm]:
+    """As `compose`, with another text than the message's own: such as one that begins with a command of the SMSC's."""
+    found = plan_text(keys, text, reference, concat)
+    coding = keys.data_coding["ucs2" if found.encoding == "ucs2" else "gsm7" if "gsm7" in keys.data_coding else "latin1"]
+    tlvs: tuple[Tlv, ...] = ()
+    if send.via == "flash":
+        if keys.flash == "subunit":
+            tlvs = (_DISPLAY,)
+        else:
+            coding |= FLASH
+    ton, npi, source = find_source(keys, send.sender)
+    dest_ton, dest_npi, dest = find_dest(keys, send.message.to)
+    validity = write_validity(keys, send.message.valid_until - now)
+
+    def make(part: Part) -> SubmitSm:
+        octets, extra = part.short_message, tlvs
+        if part.sar is not None:
+            extra += make_sar(Sar(*part.sar))
+        if len(octets) > MOST_SHORT:
+            octets, extra = b"", (*extra, Tlv(MESSAGE_PAYLOAD, octets))
+        return SubmitSm(
+            service_type=keys.service_type,
+            source_addr_ton=ton,
+            source_addr_npi=npi,
+            source_addr=source,
+            dest_addr_ton=dest_ton,
+            dest_addr_npi=dest_npi,
+            destination_addr=dest,
+            esm_class=UDHI if part.udh else 0,
+            validity_period=validity,
+            registered_delivery=keys.registered_delivery,
+            data_coding=coding,
+            short_message=octets,
+            tlvs=extra,
+        )
+
+    return [make(part) for part in found.parts]
+
+
+def plan_text(keys: SmppKeys, text: str, reference: int, concat: Way | None = None) -> Plan:
+    """How `text` goes out at this account. Raises Unsuitable."""
+    encodings = {"ucs2"} if "ucs2" in keys.data_coding else set()
+    alphabet: Literal["gsm", "latin1"] = "gsm" if "gsm7" in keys.data_coding else "latin1"
+    if alphabet == "gsm" or "latin1" in keys.data_coding:
+        encodings.add("gsm7")
+    try:
+        return plan(text, encodings=encodings, concat=concat or find_way(keys), alphabet=alphabet, reference=reference)
+    except Unplannable as error:
+        raise Unsuitable(str(error), error.code) from None
+
+
+def find_way(keys: SmppKeys) -> Way:
+    """How the parts of a long text say that they belong together."""
+    if keys.concat == "udh":
+        return "udh16" if keys.udh_bits == 16 else "udh8"
+    return keys.concat
+
+
+def find_source(keys: SmppKeys, sender: str | None) -> Address:
+    """The sender's address: international digits without their +, a short code, or letters. Raises Unsuitable."""
+    if not sender:
+        return _number(keys.source_ton, 0), _number(keys.source_npi, 0), ""
+    if not sender.isascii() or len(sender) > 20:
+        raise Unsuitable("SMPP takes a sender of at most 20 ASCII characters: give this account another one (`senders`)", "sender")
+    if sender.startswith("+") and sender[1:].isdigit():
+        ton, npi, sender = 1, 1, sender[1:]
+    elif sender.isdigit():
+        ton, npi = 3, 0  # a short code is the network's own
+    else:
+        ton, npi = 5, 0
+    return _number(keys.source_ton, ton), _number(keys.source_npi, npi), sender
+
+
+def find_dest(keys: SmppKeys, to: str) -> Address:
+    """The recipient's address. Raises Unsuitable where it is no number: nothing else may get into an address."""
+    digits = to.removeprefix("+")
+    if not (digits.isascii() and digits.isdigit()):
+        raise Unsuitable("the recipient is no telephone number", "recipient")
+    return _number(keys.dest_ton, 1), _number(keys.dest_npi, 1), digits
+
+
+def _number(given: int | str, auto: int) -> int:
+    return auto if isinstance(given, str) else given
+
+
+def write_validity(keys: SmppKeys, left: int) -> str:
+    """`left` milliseconds as a relative time (7.1.1.2): days, hours, minutes, seconds. At most a month, which SMSCs cut anyway."""
+    if not keys.validity:
+        return ""
+    seconds = max(min(left, keys.longest_validity, 30 * DAY) // SECOND, 1)
+    days, seconds = divmod(seconds, 86_400)
+    return f"0000{days:02d}{seconds // 3600:02d}{seconds // 60 % 60:02d}{seconds % 60:02d}000R"

@@ -1,0 +1,171 @@
+"""An inbound message out of a deliver_sm or data_sm: its text by data_coding, and the parts of a long one joined. Pure; keeps no time.
+
+The truth is SMPP 3.4, sections 5.2.12, 5.2.19 and 5.3.2.22 to .24, and 3GPP TS 23.038, section 4 and 23.040, section 9.2.3.24. Reading
+never fails: what an alphabet does not have shows as U+FFFD.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Final, Generic, TypeVar
+
+import msgspec
+
+from broker.provider.contract import Inbound
+from broker.smpp.pdu import DataSm, DeliverSm
+from broker.smpp.tlv import read_sar
+from broker.text.header import Concat, read_header
+from broker.text.septets import DEFAULT_TABLES, Tables, find_alphabet
+
+UDHI: Final = 0x40
+RECEIPT_TYPES: Final = 0x3C
+"""esm_class, bits 5 to 2: the message is no ordinary one, but a receipt or an acknowledgement (5.2.12)."""
+
+GSM: Final = "gsm7"
+UCS2: Final = "utf-16-be"
+OCTETS: Final = "latin-1"
+_CODECS: Final[dict[int, str]] = {
+    0: GSM,
+    1: "ascii",
+    2: OCTETS,
+    3: "latin-1",
+    4: OCTETS,
+    5: "shift_jis",
+    6: "iso8859-5",
+    7: "iso8859-8",
+    8: UCS2,
+    0x0A: "iso2022_jp",
+    0x0D: "euc_jp",
+    0x0E: "euc_kr",
+}
+_OWN: Final = {"gsm7": GSM, "latin1": "latin-1", "ucs2": UCS2}
+
+T = TypeVar("T")
+
+
+def find_codec(data_coding: int, own: Mapping[str, int]) -> str:
+    """The alphabet of a text: that which the account's `own` table gives the number, else the manual's (5.2.19), else 23.038's."""
+    for alphabet, value in own.items():
+        if value == data_coding:
+            return _OWN.get(alphabet, GSM)
+    if data_coding in _CODECS:
+        return _CODECS[data_coding]
+    if data_coding & 0xC0 == 0 and data_coding & 0x10:  # 00x1: a message class, the alphabet in bits 3 and 2
+        return (GSM, OCTETS, UCS2, GSM)[data_coding >> 2 & 3]
+    if data_coding & 0xF0 == 0xF0:
+        return OCTETS if data_coding & 4 else GSM
+    if data_coding & 0xF0 == 0xE0:  # a message waits: stored, in UCS-2
+        return UCS2
+    return GSM
+
+
+def read_text(octets: bytes, data_coding: int, tables: Tables, own: Mapping[str, int]) -> str:
+    """The text of a whole message; of a long one its parts have to be joined before."""
+    codec = find_codec(data_coding, own)
+    if codec == GSM:
+        return find_alphabet(tables).read(octets)
+    if codec == UCS2 and len(octets) % 2:
+        octets = octets[:-1]
+    return octets.decode(codec, errors="replace")
+
+
+class Piece(msgspec.Struct, frozen=True, gc=False):
+    """One deliver_sm or data_sm as read so far: who wrote to whom, and which part of what it is."""
+
+    sender: str
+    to: str
+    octets: bytes
+    data_coding: int
+    tables: Tables = DEFAULT_TABLES
+    concat: Concat | None = None
+
+    def __repr__(self) -> str:
+        return "Piece(…)"
+
+    @property
+    def key(self) -> tuple[str, str, int, int]:
+        """What the parts of one message have in common."""
+        assert self.concat is not None
+        return self.sender, self.to, self.concat.reference, self.concat.parts
+
+
+def read_piece(pdu: DeliverSm | DataSm) -> Piece:
+    """What a PDU carries."""
+    octets, concat, tables = pdu.octets, None, DEFAULT_TABLES
+    if pdu.esm_class & UDHI:
+        header, octets = read_header(octets)
+        concat, tables = header.concat, header.tables
+    sar = read_sar(pdu.tlvs)
+    if concat is None and sar is not None:
+        concat = Concat(sar.reference, sar.total, sar.part)
+    if concat is not None and concat.parts == 1:
+        concat = None
+    return Piece(_read_sender(pdu), pdu.destination_addr, octets, pdu.data_coding, tables, concat)
+
+
+def _read_sender(pdu: DeliverSm | DataSm) -> str:
+    address = pdu.source_addr
+    return f"+{address}" if pdu.source_addr_ton == 1 and address.isdigit() else address
+
+
+def join(pieces: Sequence[Piece], own: Mapping[str, int]) -> Inbound:
+    """One message from its parts, in order."""
+    first = pieces[0]
+    text = read_text(b"".join(piece.octets for piece in pieces), first.data_coding, first.tables, own)
+    return Inbound(first.sender, text, first.to or None, segments=len(pieces))
+
+
+class Group(Generic[T]):
+    """The parts of one message that are here, each with what its acknowledgement needs. `until`: how long the others are waited for."""
+
+    __slots__ = ("held", "key", "parts", "until")
+
+    def __init__(self, key: tuple[str, str, int, int], until: int) -> None:
+        self.key = key
+        self.parts = key[3]
+        self.until = until
+        self.held: dict[int, tuple[Piece, T]] = {}
+
+    def list_pieces(self) -> list[Piece]:
+        """In order."""
+        return [self.held[part][0] for part in sorted(self.held)]
+
+
+class Joiner(Generic[T]):
+    """Parts that wait for each other, at most `most` of them: a peer that never sends the rest must not fill the memory."""
+
+    def __init__(self, wait: int, most: int = 1_000) -> None:
+        self.wait = wait
+        self.most = most
+        self._groups: dict[tuple[str, str, int, int], Group[T]] = {}
+        self._count = 0
+
+    def add(self, piece: Piece, held: T, now: int) -> Group[T] | None:
+        """A part came; the whole group, if that was the last one missing. One that came before takes the new one's `held`."""
+        assert piece.concat is not None
+        group = self._groups.get(piece.key)
+        if group is None:
+            group = self._groups[piece.key] = Group(piece.key, now + self.wait)
+        self._count += piece.concat.part not in group.held
+        group.held[piece.concat.part] = (piece, held)
+        return self._remove(group) if len(group.held) == group.parts else None
+
+    def list_due(self, now: int) -> list[Group[T]]:
+        """Groups that waited long enough, or that make room for others."""
+        due = [group for group in self._groups.values() if group.until <= now]
+        kept = self._count - sum(len(group.held) for group in due)
+        for group in self._groups.values():  # the oldest first
+            if kept <= self.most:
+                break
+            if group.until > now:
+                due.append(group)
+                kept -= len(group.held)
+        return [self._remove(group) for group in due]
+
+    @property
+    def next_due(self) -> int | None:
+        """When the oldest group has waited long enough."""
+        return next((group.until for group in self._groups.values()), None)
+
+    def _remove(self, group: Group[T]) -> Group[T]:
+        del self._groups[group.key]
+        self._count -= len(group.held)
+        return group

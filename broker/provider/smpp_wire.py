@@ -1,0 +1,129 @@
+"""One connection to an SMSC: the trio shell over `broker.smpp.Link`. Reads, writes, keeps its times; decides nothing about a message.
+
+Two tasks, one that reads and one that writes and keeps time, and none for a message. Events go to whoever owns the wire, at once and
+in order. What was handed to the stream counts as sent; what was not, is told apart by `unsent`.
+"""
+
+import logging
+from collections.abc import Callable, Sequence
+
+import trio
+
+from broker.smpp.events import Event, Lost, LostReason
+from broker.smpp.limits import Limits
+from broker.smpp.link import Link
+from broker.smpp.pdu import Pdu
+
+log = logging.getLogger("broker.provider")
+
+CHUNK = 65_536
+WRITE_TIMEOUT = 30.0
+"""Seconds that a peer may take to read what we write."""
+
+Hear = Callable[["Wire", Sequence[Event]], None]
+
+
+def find_now() -> int:
+    """The clock of links: milliseconds that never step back."""
+    return int(trio.current_time() * 1000)
+
+
+class Wire:
+    """One connection, bound or not. `name` is for the log; `hear` is told every event."""
+
+    def __init__(self, name: str, stream: trio.abc.Stream, limits: Limits, hear: Hear) -> None:
+        self.name = name
+        self.stream = stream
+        self.link = Link("esme", limits, find_now())
+        self.unsent: list[object] = []
+        self._hear = hear
+        self._lot = trio.lowlevel.ParkingLot()
+        self._over = trio.Event()
+        self._is_awake = True
+
+    def submit(self, pdu: Pdu, tag: object, timeout: int | None = None) -> None:
+        """Queue a request. Raises as `Link.submit`."""
+        self.link.submit(pdu, tag, find_now(), timeout=timeout)
+        self.unsent.append(tag)
+        self.wake()
+
+    def wake(self) -> None:
+        """There is something to write, or a time has changed."""
+        if not self._is_awake:
+            self._is_awake = True
+            self._lot.unpark_all()
+
+    async def serve(self) -> None:
+        """Until the link is over. Cancelled, it unbinds first: what is outstanding has a moment to be answered."""
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._run)
+            try:
+                await self._over.wait()
+            finally:
+                self.link.unbind(find_now())
+                self.wake()
+
+    async def _run(self) -> None:
+        with trio.CancelScope(shield=True):
+            try:
+                async with trio.open_nursery() as nursery:
+                    nursery.start_soon(self._read, nursery.cancel_scope)
+                    await self._write()
+                    nursery.cancel_scope.cancel()
+            finally:
+                self._lose("eof")
+                self._over.set()
+                await trio.aclose_forcefully(self.stream)
+
+    async def _read(self, scope: trio.CancelScope) -> None:
+        while not self.link.is_over:
+            try:
+                data = await self.stream.receive_some(CHUNK)
+            except (trio.BrokenResourceError, trio.ClosedResourceError):
+                data = b""
+            if not data:
+                self._lose("eof")
+                scope.cancel()  # nobody reads what is being written
+                return
+            self._tell(self.link.feed(bytes(data), find_now()))
+            self.wake()
+
+    async def _write(self) -> None:
+        link = self.link
+        while True:
+            self._is_awake = False
+            data = link.take()
+            if data:
+                self.unsent.clear()
+                if not await self._send(data):
+                    return
+                continue
+            if link.is_over:
+                return
+            deadline = link.next_deadline()
+            with trio.CancelScope(deadline=trio.current_time() + 3600 if deadline is None else deadline / 1000):
+                await self._lot.park()
+            self._is_awake = True
+            self._tell(link.tick(find_now()))
+
+    async def _send(self, data: bytes) -> bool:
+        try:
+            with trio.fail_after(WRITE_TIMEOUT):
+                await self.stream.send_all(data)
+        except (trio.BrokenResourceError, trio.ClosedResourceError):
+            self._lose("eof")
+            return False
+        except trio.TooSlowError:
+            self._lose("unread")
+            return False
+        return True
+
+    def _tell(self, events: Sequence[Event]) -> None:
+        if events:
+            self._hear(self, events)
+
+    def _lose(self, reason: LostReason) -> None:
+        """The connection is gone, if it was not over already."""
+        if not self.link.is_over:
+            self._tell([Lost(reason, tuple(self.link.lose()))])
+
