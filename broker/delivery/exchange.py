@@ -4,12 +4,14 @@ It decides nothing; it is the one value that `daemon` builds and the rooms of th
 """
 
 import os
+from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import trio
 
 from broker.delivery.events import Teller
+from broker.delivery.inbox import Inbox
 from broker.policy import Sides
 from broker.routing import Book, Route, Rule, Standing, find_rule, rank
 from broker.store.contract import Entry, Put
@@ -21,6 +23,7 @@ from broker.words.status import RANK
 
 if TYPE_CHECKING:
     from broker.delivery.lane import Lane
+    from broker.delivery.receipts import Arrival
 
 BY_A_PERSON = "by a person"
 
@@ -60,7 +63,10 @@ class Suppressions:
 
 
 class Exchange:
-    """Everything delivery shares. `epoch` rises whenever a ranking made earlier may no longer hold, `gains` when it may be better."""
+    """Everything delivery shares. `epoch` rises whenever a ranking made earlier may no longer hold, `gains` when it may be better.
+
+    `arrivals`: receipts behind one of the same message that is being written.
+    """
 
     def __init__(
         self,
@@ -82,6 +88,8 @@ class Exchange:
         self.epoch = 0
         self.gains = 0
         self.hurried: set[str] = set()
+        self.inbox = Inbox()
+        self.arrivals: dict[str, deque[Arrival]] = {}
         self.queued = 0
         self.is_stopping = False
         self.router_bell = Bell()

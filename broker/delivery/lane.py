@@ -15,6 +15,7 @@ from broker.delivery.exchange import Bell, Exchange
 from broker.delivery.flight import Flight
 from broker.delivery.health import Health, RateBucket
 from broker.delivery.ledger import Ledger
+from broker.delivery.recent import Recent
 from broker.delivery.router import bar, expire, find_place, put_off
 from broker.routing import Candidate, Rule, Standing
 from broker.store.contract import Answer, Change, Put, Step
@@ -25,7 +26,6 @@ from broker.words.settings import ProviderSettings
 
 SHARES = (8, 3, 1)
 PAGE = 200
-RECENT = 2000
 Waiting = tuple[Message, Rule | None, Candidate | None, int]
 
 
@@ -58,7 +58,7 @@ class Lane:
         self._due_at: int | None = None
         self._is_pumping = False
         self._outgoing: list[Flight] = []
-        self.recent: dict[str, tuple[Message, Attempt]] = {}
+        self.recent = Recent()
 
     @property
     def can_query(self) -> bool:
@@ -377,12 +377,6 @@ class Lane:
     async def _carry_outgoing(self) -> None:
         ready, self._outgoing = self._outgoing, []
         await carry(self.ex, self.carrier, ready)
-
-    def remember(self, message: Message, attempt: Attempt) -> None:
-        """Keep a message just sent for the receipt that mostly follows at once: it need not be read back for it."""
-        if len(self.recent) >= RECENT:
-            del self.recent[next(iter(self.recent))]
-        self.recent[message.id] = (message, attempt)
 
     def release(self, flight: Flight) -> None:
         """The flight's outcome is durable: its slot is free."""

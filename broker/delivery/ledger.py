@@ -5,6 +5,7 @@ Usable = last report - everything still reserved - everything debited since that
 are the truth; this is their sum in memory, rebuilt at start. All amounts are integer micro-units.
 """
 
+from bisect import insort
 from collections import deque
 from collections.abc import Sequence
 
@@ -79,6 +80,24 @@ class Ledger:
             if entry in self._spent:
                 self._spent.remove(entry)
                 self._spent_sum -= attempt.price
+
+    def correct(self, before: Attempt, after: Attempt) -> None:
+        """The provider says what an attempt of ours really took. A report since its end knows that already."""
+        if after.bucket is not None and after.credit != before.credit:
+            bucket, more = self.find_bucket(after.bucket), after.credit - before.credit
+            if after.state == "in_doubt":
+                bucket.reserved += more
+            elif (after.closed_at or after.opened_at) >= bucket.reported_at:
+                bucket.debited += more
+                bucket.total += more
+            self._show(bucket)
+        entry = (before.opened_at, before.price or 0)
+        if self.spend is not None and after.price != before.price:
+            if entry in self._spent:
+                self._spent.remove(entry)
+                self._spent_sum -= entry[1]
+            insort(self._spent, (after.opened_at, after.price or 0))
+            self._spent_sum += after.price or 0
 
     def report(self, name: str, unit: str, amount: int, debited_before: int, now: int) -> BucketState:
         """A report asked for when `debited_before` of this bucket had been debited; what was debited since still counts."""

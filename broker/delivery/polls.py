@@ -13,7 +13,7 @@ from broker.delivery.carry import Carrier
 from broker.delivery.exchange import Exchange
 from broker.delivery.lane import Lane
 from broker.delivery.notes import keep_state, note_report
-from broker.delivery.receipts import apply_receipt
+from broker.delivery.receipts import apply_asked
 from broker.policy.polls import find_next_query
 from broker.provider.answers import judge
 from broker.provider.contract import Ask, Balance, Outcome, Receipt, Reply
@@ -106,7 +106,7 @@ async def _ask_group(ex: Exchange, lane: Lane, group: Sequence[tuple[Message, At
     failpoint("poll.answered")
     for (message, attempt), receipt in zip(group, receipts, strict=True):
         if receipt is not None:
-            apply_receipt(ex, lane, message.id, attempt.n, receipt)
+            apply_asked(ex, lane, message.id, attempt.n, receipt)
         if receipt is None or receipt.class_ not in FINAL_RECEIPTS:
             _ask_later(ex, lane, message, attempt)
 

@@ -21,9 +21,9 @@ class LanePort:
 
     async def __call__(self, receipts: Sequence[Receipt], inbound: Sequence[Inbound] = ()) -> Sequence[str | None]:
         """Make them durable; the refs that they matched. Raises Unstored."""
-        await take_receipts(self.ex, self.lane, receipts)
+        matched = await take_receipts(self.ex, self.lane, receipts)
         await take_inbound(self.ex, self.lane, inbound)
-        return [None] * len(receipts)
+        return matched
 
     def now(self) -> int:
         """The exchange's clock."""

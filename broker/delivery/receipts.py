@@ -1,140 +1,292 @@
 """Receipts: what a provider later says of a message that it accepted, made durable and judged by rank (promises 8 to 10).
 
-A receipt moves a status only through an attempt of the same account. Order and repetition cannot matter: `policy.judge_receipt`.
+A receipt moves a status only through an attempt of the same account. Order and repetition cannot matter: `policy.receipts`. While an
+attempt is under way, only its outcome changes its message: a receipt that would wait in the inbox until then, as does one that has no
+message yet. Receipts of one message are applied one after the other, each to what the last one left.
 """
 
 import logging
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 import msgspec
+import trio
 
 from broker.delivery.exchange import Exchange
-from broker.delivery.lane import Lane
+from broker.delivery.matching import Match, find_match
 from broker.delivery.notes import suppress
-from broker.delivery.router import put_decision
-from broker.policy import decide, judge_receipt
-from broker.store.contract import Answer, Change, LiveMessage, Shut, Step
-from broker.words.attempt import Attempt
-from broker.words.message import Message
-from broker.words.outcome import Outcome
+from broker.delivery.router import make_step
+from broker.delivery.ruling import Hearing, Ruling, hear, rule_on, tell_receipt, was_told
+from broker.provider.contract import Unstored
+from broker.store.contract import Answer, Put, Step, Stray
 from broker.words.receipt import FINAL_RECEIPTS, Receipt
-from broker.words.status import RANK
+
+if TYPE_CHECKING:
+    from broker.delivery.lane import Lane
 
 log = logging.getLogger("broker.delivery")
 
-TRIES = 3
+TRIES = 5
+PAGE = 200
 
 
-async def take_receipts(ex: Exchange, lane: Lane, receipts: Sequence[Receipt]) -> None:
-    """Apply receipts that name their attempt by its id (`token`); return when they are durable."""
-    for receipt in receipts:
-        id_, _, n = (receipt.token or "").rpartition("/")
-        if id_ and n.isdigit():
-            apply_receipt(ex, lane, id_, int(n), receipt)
-        else:
-            log.warning("receipt without an attempt provider=%s class=%s", lane.name, receipt.class_)
-    for _ in range(TRIES):  # a step that was stale is tried again from its answer
+class Acks:
+    """Waits until each of some receipts is durable, or one of them cannot be."""
+
+    def __init__(self) -> None:
+        self._left = 1
+        self._is_stored = True
+        self._all = trio.Event()
+
+    def expect(self) -> Callable[[bool], None]:
+        """One more to wait for: the callback says whether it is durable."""
+        self._left += 1
+        return self._answer
+
+    def _answer(self, is_stored: bool) -> None:
+        self._left -= 1
+        self._is_stored &= is_stored
+        if not self._left or not self._is_stored:
+            self._all.set()
+
+    async def wait(self) -> None:
+        """Return when all are durable. Raises Unstored as soon as one cannot be."""
+        self._answer(True)
+        await self._all.wait()
+        if not self._is_stored:
+            raise Unstored
+
+
+class Arrival(msgspec.Struct, gc=False):
+    """A receipt on its way to its attempt.
+
+    `ack` is told whether it is durable; `stray`: it was in the inbox; `is_asked`: we asked for it, and shall again.
+    """
+
+    lane: "Lane"
+    match: Match
+    receipt: Receipt
+    ack: Callable[[bool], None] | None = None
+    stray: Stray | None = None
+    is_asked: bool = False
+    tries: int = TRIES
+
+
+async def take_receipts(ex: Exchange, lane: "Lane", receipts: Sequence[Receipt]) -> list[str | None]:
+    """Apply receipts of `lane`'s account, or keep them for when they can be; return when they are durable.
+
+    The id that each matched, as it was stored, None for none yet. Raises Unstored.
+    """
+    acks = Acks()
+    matched = [_take(ex, lane, receipt, acks.expect()) for receipt in receipts]
+    await acks.wait()
+    return matched
+
+
+def apply_asked(ex: Exchange, lane: "Lane", id_: str, n: int, receipt: Receipt) -> None:
+    """Apply the answer to a query of ours. One that cannot be applied now is let go: it will be asked for again."""
+    _work(ex, Arrival(lane, Match(id_, n), receipt, is_asked=True))
+
+
+def _take(ex: Exchange, lane: "Lane", receipt: Receipt, ack: Callable[[bool], None]) -> str | None:
+    match = find_match(ex, lane, receipt)
+    if match is None:
+        _keep(ex, lane, receipt, None, ack)
+        return None
+    _work(ex, Arrival(lane, match, receipt, ack))
+    return match.ref
+
+
+def claim(ex: Exchange, message: str, provider: str, refs: Sequence[str]) -> None:
+    """Apply what waits in the inbox for this message, or for these ids: an attempt of it just ended, durably."""
+    for stray in ex.inbox.find(provider, message, refs):
+        _take_stray(ex, stray)
+
+
+def _take_stray(ex: Exchange, stray: Stray) -> None:
+    lane = ex.lanes.get(stray.provider)
+    if lane is None:
+        return  # until the account is back, or retention comes
+    match = find_match(ex, lane, stray.receipt)
+    if match is not None:
+        _work(ex, Arrival(lane, match, stray.receipt, stray=stray))
+
+
+async def review_inbox(ex: Exchange) -> None:
+    """At start: look at everything that waits, whatever a crash came between."""
+    after = 0
+    while page := ex.query.read_strays(after, PAGE):
+        after = page[-1].id
+        for stray in page:
+            ex.inbox.adopt(stray)
+        for stray in page:
+            _take_stray(ex, stray)
         await ex.journal.wait_committed()
 
 
-def apply_receipt(ex: Exchange, lane: Lane, id_: str, n: int, receipt: Receipt, tries: int = TRIES) -> None:
-    """Judge one receipt for attempt `n` of message `id_` and journal what it changes."""
-    # What was just sent is still at hand; if anything has changed it since, the step is stale and the store is asked.
-    recent = lane.recent.pop(id_, None)
-    live = LiveMessage(recent[0], [recent[1]]) if recent is not None and tries == TRIES else ex.query.find_live(id_)
-    attempt = next((each for each in live.attempts if each.n == n), None) if live is not None else None
-    if live is None or attempt is None or attempt.provider != lane.name:
-        log.warning("receipt for no attempt of this account provider=%s class=%s", lane.name, receipt.class_)
+def _keep(ex: Exchange, lane: "Lane", receipt: Receipt, message: str | None, ack: Callable[[bool], None] | None) -> None:
+    """The receipt waits in the inbox, for an attempt of `message` or for whoever gets its id."""
+    if receipt.ref is None and message is None:
+        log.warning("receipt without an attempt provider=%s class=%s", lane.name, receipt.class_)
+        _ack_later(ex, ack)
         return
-    if receipt.class_ in ("unrecognised", "query_error"):
-        log.info("receipt changes nothing provider=%s class=%s code=%s", lane.name, receipt.class_, receipt.code)
+    if ex.inbox.find_same(lane.name, receipt) is not None:
+        _ack_later(ex, ack)
         return
-    message = live.message
-    others = [each for each in live.attempts if each.n != n]
-    finals = [each.receipt for each in others if each.receipt in FINAL_RECEIPTS and each.receipt is not None]
-    highest = max(finals, key=RANK.__getitem__, default=None)
-    verdict = judge_receipt(message.status, receipt.class_, attempt.receipt, any(map(_is_awaiting, others)), highest)
-    if receipt.class_ == verdict.status == "undelivered" and message.status == "sent" and _move_on(ex, lane, message, attempt, receipt):
-        return
-    if verdict.receipt == attempt.receipt and verdict.status is None and attempt.state == "accepted":
-        return  # a repetition: nothing to write
-    _write(ex, lane, message, attempt, receipt, verdict.receipt, verdict.status, tries)
-
-
-def _is_awaiting(attempt: Attempt) -> bool:
-    """True while the attempt may still put the SMS on the handset."""
-    if attempt.state in ("open", "in_doubt"):
-        return True
-    return attempt.state == "accepted" and attempt.receipt not in FINAL_RECEIPTS
-
-
-def _write(
-    ex: Exchange,
-    lane: Lane,
-    message: Message,
-    attempt: Attempt,
-    receipt: Receipt,
-    highest: str | None,
-    status: str | None,
-    tries: int,
-) -> None:
-    now = ex.now()
-    expect = (attempt.state,)
-    state = "accepted" if attempt.state in ("accepted", "in_doubt", "abandoned") else attempt.state
-    shut = Shut(attempt.n, expect, state, None, receipt=highest)
-    type_ = None if status is not None else "message.receipt"
-    if status is None and attempt.state == "in_doubt" and message.status == "in_doubt":
-        status, type_ = "sent", None  # proof that the provider has it ends the doubt
-    shown = status or message.status
-    entry = ex.teller.tell(
-        message, shown, now, attempt, type_=type_, class_=receipt.class_, code=receipt.code, detail=receipt.detail, ref=receipt.ref
-    )
-    change = None
-    if status is not None:
-        is_final = status != "sent"
-        next_at = 0 if is_final else now + lane.settings.receipt_wait
-        change = Change(status, receipt.detail, None if is_final else lane.name, next_at, None, None, None, now if is_final else None)
+    stray, drop = ex.inbox.add(lane.name, receipt, message, ex.now())
 
     def done(answer: Answer, _value: object) -> None:
-        if answer is Answer.STALE and tries > 1:
-            apply_receipt(ex, lane, message.id, attempt.n, receipt, tries - 1)
-        elif answer is Answer.DONE:
-            if attempt.state == "in_doubt":
-                lane.ledger.settle(attempt, debit=True)
-            if status in FINAL_RECEIPTS and status is not None:
-                lane.finals += 1
-                lane.delivered += status == "delivered"
-            if status == "blocked":
-                suppress(lane, message, attempt.sender, ex.now())
+        is_stored = answer is Answer.DONE
+        if not is_stored:
+            ex.inbox.remove(stray.id)
+        if ack is not None:
+            ack(is_stored)
 
-    ex.journal.put(Step(message.id, (message.status,), change, (entry,), None, (shut,), done, False))
+    ex.journal.put(Put(done=done, strays=(stray,), drop=drop, from_outside=True))
 
 
-def _move_on(ex: Exchange, lane: Lane, message: Message, attempt: Attempt, receipt: Receipt) -> bool:
-    """`on.undelivered` may open a new visit: a proven negative. False where the rule lets the receipt end the message."""
-    now = ex.now()
-    rule = ex.find_rule(message, now)
-    if rule is None or rule.find_action("undelivered") is None or now >= message.valid_until:
+def _ack_later(ex: Exchange, ack: Callable[[bool], None] | None) -> None:
+    """What makes this receipt needless may itself still be on its way to the disk."""
+    if ack is not None:
+        tell = ack
+        ex.journal.put(Put(done=lambda answer, _value: tell(answer is Answer.DONE), from_outside=True))
+
+
+def _work(ex: Exchange, arrival: Arrival) -> None:
+    """Apply one receipt, after those of the same message that are being written."""
+    id_ = arrival.match.message
+    queue = ex.arrivals.get(id_)
+    if queue is not None:
+        queue.append(arrival)
+        return
+    ex.arrivals[id_] = deque((arrival,))
+    _work_on(ex, id_)
+
+
+def _work_on(ex: Exchange, id_: str) -> None:
+    """The next of a message's receipts, until one of them is on its way to the disk."""
+    queue = ex.arrivals[id_]
+    while queue:
+        if _apply(ex, queue.popleft()):
+            return
+    del ex.arrivals[id_]
+
+
+def _apply(ex: Exchange, arrival: Arrival) -> bool:
+    """Judge one receipt and journal what it changes. True when its step is on its way."""
+    lane, match, receipt = arrival.lane, arrival.match, arrival.receipt
+    live = lane.recent.take(match.message) or ex.query.find_live(match.message)
+    attempt = next((each for each in live.attempts if each.n == match.n), None) if live is not None else None
+    if live is None or attempt is None or attempt.provider != lane.name:
+        log.warning("receipt for no attempt of this account provider=%s class=%s", lane.name, receipt.class_)
+        _drop(ex, arrival)
         return False
-    # The one receipt that `on` may name takes a class's place in the table.
-    outcome = msgspec.structs.replace(Outcome("unsuitable", receipt.code, receipt.detail), class_="undelivered")
-    sides = msgspec.structs.replace(ex.look_around(message, now), accepted="undelivered")
-    decision = decide(message, outcome, rule, attempt.candidate, now, lambda: sides)
-    if decision.kind == "end":
+    stray = arrival.stray
+    hearing = hear(live, attempt, match, receipt, None if stray is None else stray.seen_at)
+    ruling = rule_on(ex, lane, hearing)
+    if ruling == "nothing":
+        return _tell(ex, arrival, hearing)
+    if ruling == "wait":
+        _wait(ex, arrival)
         return False
-    shut = Shut(attempt.n, ("accepted",), "accepted", None, receipt="undelivered")
-    entry = ex.teller.tell(
-        message,
-        "undelivered",
-        now,
-        attempt,
-        type_="message.receipt",
-        class_="undelivered",
-        code=receipt.code,
-        detail=receipt.detail,
-    )
-    ex.journal.put(Step(message.id, ("sent",), None, (entry,), None, (shut,), None, True))
-    put_decision(ex, message, decision, ("sent",), now)
-    lane.finals += 1
+    _write(ex, arrival, hearing, ruling)
     return True
 
+
+def _tell(ex: Exchange, arrival: Arrival, hearing: Hearing) -> bool:
+    """A receipt that changes nothing: the feed hears of it once. True when its event is on its way."""
+    receipt, message = arrival.receipt, hearing.message
+    is_known = arrival.is_asked and receipt.class_ == hearing.attempt.receipt
+    if receipt.class_ == "query_error" or is_known or was_told(ex, hearing):
+        _drop(ex, arrival)
+        return False
+    entry = tell_receipt(ex, hearing, hearing.attempt, message.status, False)
+    log.info("receipt changes nothing provider=%s class=%s code=%s", arrival.lane.name, receipt.class_, receipt.code)
+    _put(ex, arrival, Step(message.id, (message.status,), None, (entry,), hurry=False), lambda: None)
+    return True
+
+
+def _wait(ex: Exchange, arrival: Arrival) -> None:
+    """An attempt is under way: its outcome comes first, and then whatever waits for this message."""
+    if arrival.stray is not None:
+        ex.inbox.adopt(arrival.stray, arrival.match.message)
+    elif not arrival.is_asked:
+        _keep(ex, arrival.lane, arrival.receipt, arrival.match.message, arrival.ack)
+
+
+def _drop(ex: Exchange, arrival: Arrival) -> None:
+    """Nothing is to be written of it; what it repeats is durable."""
+    if arrival.stray is not None:
+        ex.inbox.remove(arrival.stray.id)
+        ex.journal.put(Put(drop=(arrival.stray.id,), hurry=False))
+    if arrival.ack is not None:
+        arrival.ack(True)
+
+
+def _write(ex: Exchange, arrival: Arrival, hearing: Hearing, ruling: Ruling) -> None:
+    """Journal a ruling, with what follows once it is durable."""
+    message = hearing.message
+
+    def follow() -> None:
+        _follow(ex, arrival.lane, hearing, ruling)
+
+    if ruling.decision is None:
+        step = Step(message.id, (message.status,), ruling.change, (ruling.entry,), None, ruling.shut)
+    else:
+        step = make_step(ex, message, ruling.decision, ("sent",), ex.now())
+        step.entries, step.shut = (ruling.entry, *step.entries), ruling.shut
+    _put(ex, arrival, step, follow)
+
+
+def _put(ex: Exchange, arrival: Arrival, step: Step, follow: Callable[[], None]) -> None:
+    """Journal a step of one receipt, which also takes it out of the inbox; then the next of its message."""
+    id_, stray, then = step.message, arrival.stray, step.done
+
+    def done(answer: Answer, value: object) -> None:
+        is_done = answer is Answer.DONE
+        if then is not None:
+            then(answer, value)
+        if is_done:
+            follow()
+            if stray is not None:
+                ex.inbox.remove(stray.id)
+        if answer is Answer.STALE and arrival.tries > 1:
+            arrival.tries -= 1
+            ex.arrivals[id_].appendleft(arrival)  # judged again, by what the store says now
+        elif answer is Answer.STALE:
+            log.error("receipt is kept: its message would not stand still id=%s provider=%s", id_, arrival.lane.name)
+            _wait(ex, arrival)
+        elif arrival.ack is not None:
+            arrival.ack(is_done)
+        _work_on(ex, id_)
+
+    step.done = done
+    step.hurry = step.hurry or arrival.ack is not None
+    step.drop = () if stray is None else (stray.id,)
+    step.from_outside = arrival.ack is not None
+    ex.journal.put(step)
+
+
+def _follow(ex: Exchange, lane: "Lane", hearing: Hearing, ruling: Ruling) -> None:
+    """What a durable ruling means for credit, counts, suppression, and whatever waits for it."""
+    message, before, after, status = hearing.message, hearing.attempt, ruling.attempt, ruling.status
+    if before.state == "in_doubt" and after.state == "accepted":
+        lane.ledger.settle(before, debit=True)
+    if after.pieces != before.pieces:
+        lane.ledger.correct(before, after)
+    for shut in ruling.shut[1:]:
+        other = next(each for each in hearing.others if each.n == shut.n)
+        if other.provider in ex.lanes:
+            ex.lanes[other.provider].ledger.settle(other, debit=True)
+    if status is not None and message.status in ("queued", "held", "scheduled"):
+        ex.queued -= 1
+    if status in FINAL_RECEIPTS or ruling.decision is not None:
+        lane.finals += 1
+        lane.delivered += status == "delivered"
+    if status == "blocked":
+        suppress(lane, message, before.sender, ex.now())
+    elif status == "sent" and ruling.change is not None:
+        lane.poll_bell.ring_at(ruling.change.next_at)
+    if ruling.learned is not None:
+        claim(ex, message.id, lane.name, (ruling.learned,))

@@ -6,13 +6,17 @@ Killed while recovering, it ends the same: each attempt is one transaction of it
 import msgspec
 
 from broker.delivery.exchange import Exchange
+from broker.delivery.receipts import review_inbox
 from broker.store.contract import Change, Shut, Step
 from broker.store.failpoints import failpoint
 from broker.words.attempt import Attempt
 
 
 async def recover(ex: Exchange) -> int:
-    """Turn every attempt that a crash left open into one in doubt, and rebuild the ledgers. Returns how many there were."""
+    """Turn every attempt that a crash left open into one in doubt, rebuild the ledgers, and look at every receipt that waits.
+
+    Returns how many attempts there were.
+    """
     found = 0
     for page in ex.query.read_open_attempts(("open",)):
         for attempt in page:
@@ -26,6 +30,7 @@ async def recover(ex: Exchange) -> int:
             lane = ex.lanes.get(attempt.provider)
             if lane is not None:
                 lane.ledger.reserve(attempt, ex.now())
+    await review_inbox(ex)
     ex.queued = ex.query.count_queued()
     return found
 

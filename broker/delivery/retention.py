@@ -5,8 +5,9 @@ from typing import Any
 import trio
 
 from broker.delivery.exchange import Exchange
+from broker.delivery.inbox import KEPT
 from broker.store.inbound import drop_inbound, drop_inbound_texts
-from broker.store.retention import PAGE, drop_events, drop_messages, drop_texts
+from broker.store.retention import PAGE, drop_events, drop_messages, drop_strays, drop_texts
 from broker.words.identity import first_id
 
 EVERY = 60.0
@@ -29,6 +30,7 @@ async def forget(ex: Exchange) -> None:
     keep = settings.store.keep
     feed_keep = settings.feed.keep if settings.feed is not None else keep
     cursor = ""
+    ex.inbox.forget(now - KEPT)
 
     def drop_page(conn: Any) -> bool:
         nonlocal cursor
@@ -37,7 +39,8 @@ async def forget(ex: Exchange) -> None:
         gone = drop_messages(conn, now - keep, first_id(now - keep))
         gone_events = drop_events(conn, now - feed_keep)
         gone_inbound = max(drop_inbound_texts(conn, before), drop_inbound(conn, first_id(now - keep)))
-        return bool(cursor) or max(gone, gone_events, gone_inbound) >= PAGE
+        gone_strays = drop_strays(conn, now - KEPT)
+        return bool(cursor) or max(gone, gone_events, gone_inbound, gone_strays) >= PAGE
 
     while await ex.journal.forget(drop_page):  # noqa: ASYNC110  # a pause between looks, not a wait for an event
         await trio.sleep(BETWEEN)

@@ -106,6 +106,23 @@ def put_decision(
 
     `heard` is told whether the decision stands once that is durable.
     """
+    step = make_step(ex, message, decision, expect, now, rule)
+    if heard is not None:
+        then, tell = step.done, heard
+
+        def done(answer: Answer, value: object) -> None:
+            tell(answer is Answer.DONE)
+            if then is not None:
+                then(answer, value)
+
+        step.done = done
+    ex.journal.put(step)
+
+
+def make_step(
+    ex: Exchange, message: Message, decision: Decision, expect: tuple[str, ...], now: int, rule: str | None = None
+) -> Step:
+    """The same as a step that is not yet journalled."""
     status = decision.status
     is_end = decision.kind == "end"
     change = Change(
@@ -124,8 +141,6 @@ def put_decision(
     was_waiting = "sent" not in expect and "in_doubt" not in expect
 
     def done(answer: Answer, _value: object) -> None:
-        if heard is not None:
-            heard(answer is Answer.DONE)
         if answer is not Answer.DONE:
             return
         ex.queued += (status in ("queued", "held", "scheduled")) - was_waiting
@@ -134,7 +149,7 @@ def put_decision(
         elif status in ("held", "scheduled"):
             ex.sweep_bell.ring_at(decision.at)
 
-    ex.journal.put(Step(message.id, expect, change, entries, done=done, hurry=status == "queued"))
+    return Step(message.id, expect, change, entries, done=done, hurry=status == "queued")
 
 
 async def run_router(ex: Exchange, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:

@@ -11,7 +11,8 @@ import msgspec
 from broker.delivery.exchange import Exchange
 from broker.delivery.flight import Flight
 from broker.delivery.notes import note_outcome, suppress
-from broker.policy import Decision, Sides, decide
+from broker.delivery.receipts import claim
+from broker.policy import Decision, Sides, decide, lay_out_partial
 from broker.policy.polls import find_next_query
 from broker.store.contract import Answer, Change, Entry, Shut, Step
 from broker.words.outcome import Outcome
@@ -33,11 +34,15 @@ def settle(ex: Exchange, flight: Flight, outcome: Outcome) -> None:
     if state != "in_doubt":
         # Before the balance that the answer may carry: that report already knows of this attempt.
         lane.ledger.settle(attempt, debit=state == "accepted")
+    shut = Shut(attempt.n, ("open",), state, now, outcome.class_, outcome.code, outcome.detail, outcome.refs)
+    if state != "refused":
+        _measure(flight, outcome, shut)
     note_outcome(lane, outcome, flight, now)
     decision = decide(message, outcome, flight.rule, attempt.candidate, now, partial(look_around, ex, flight, now))
     if outcome.code == "plugin_error":
         decision = _guard_poison(flight, outcome, decision)
-    shut = Shut(attempt.n, ("open",), state, now, outcome.class_, outcome.code, outcome.detail, outcome.refs)
+    if outcome.refs and lane.traits.by_ref:
+        shut.provider = lane.name
     change, entries = _write_up(ex, flight, outcome, decision, now)
     if decision.status == "blocked":
         suppress(lane, message, attempt.sender, now)
@@ -46,8 +51,8 @@ def settle(ex: Exchange, flight: Flight, outcome: Outcome) -> None:
     if change.status in ("queued", "held"):
         ex.queued += 1
     elif change.status == "sent" and attempt.n == 1:
-        attempt.state = "accepted"
-        lane.remember(message, attempt)
+        attempt.state, attempt.class_, attempt.refs, attempt.closed_at = "accepted", outcome.class_, outcome.refs, now
+        lane.recent.add(message, attempt, by_ref=shut.provider is not None)
 
     def done(answer: Answer, _value: object) -> None:
         lane.release(flight)
@@ -55,6 +60,8 @@ def settle(ex: Exchange, flight: Flight, outcome: Outcome) -> None:
             # Nobody else may touch a message that is being sent: if somebody did, a person must hear of it.
             log.error("outcome not written id=%s provider=%s class=%s answer=%s", message.id, lane.name, outcome.class_, answer.value)
             return
+        if ex.inbox.strays:
+            claim(ex, message.id, lane.name, outcome.refs)  # before anybody sends it again: it may have arrived
         if change.status == "queued":
             ex.lanes[change.lane].offer_again(message, now) if change.lane in ex.lanes else ex.wake(None, change.next_at, now)
         elif change.status == "sent":
@@ -64,6 +71,24 @@ def settle(ex: Exchange, flight: Flight, outcome: Outcome) -> None:
 
     hurry = lane.is_pressed or change.status == "queued"
     ex.journal.put(Step(message.id, ("sending",), change, entries, None, (shut,), done, hurry))
+
+
+def _measure(flight: Flight, outcome: Outcome, shut: Shut) -> None:
+    """The attempt's parts as they were really sent, and what they cost; of parts that only some were taken, which."""
+    attempt, lane = flight.attempt, flight.lane
+    is_partial = outcome.evidence == "partial"
+    if not is_partial and outcome.parts in (None, attempt.parts):
+        return
+    before = msgspec.structs.replace(attempt)
+    parts = outcome.parts or attempt.parts
+    attempt.price = None if attempt.price is None else attempt.price * parts // attempt.parts
+    attempt.credit = attempt.credit * parts // attempt.parts
+    attempt.parts = parts
+    attempt.state, attempt.closed_at = shut.state, shut.closed_at  # type: ignore[assignment]  # STATE_OF's values are such
+    if is_partial:
+        attempt.pieces = lay_out_partial(outcome.refs, parts)
+    lane.ledger.correct(before, attempt)
+    shut.amends = (attempt.pieces, parts, attempt.price, attempt.credit)
 
 
 def look_around(ex: Exchange, flight: Flight, now: int) -> Sides:

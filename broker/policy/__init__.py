@@ -5,6 +5,35 @@ Pure: takes values, `now` and a drawn number; performs nothing.
 
 from broker.policy.backoff import backoff
 from broker.policy.decide import Decision, Sides, decide, place
-from broker.policy.receipts import Verdict, judge_receipt
+from broker.policy.receipts import (
+    Verdict,
+    add_receipt,
+    find_highest,
+    is_awaiting,
+    is_proven,
+    is_recipient,
+    judge_receipt,
+    lay_out,
+    lay_out_partial,
+    reckon,
+    roll_up,
+)
 
-__all__ = ["Decision", "Sides", "Verdict", "backoff", "decide", "judge_receipt", "place"]
+__all__ = [
+    "Decision",
+    "Sides",
+    "Verdict",
+    "add_receipt",
+    "backoff",
+    "decide",
+    "find_highest",
+    "is_awaiting",
+    "is_proven",
+    "is_recipient",
+    "judge_receipt",
+    "lay_out",
+    "lay_out_partial",
+    "place",
+    "reckon",
+    "roll_up",
+]

@@ -77,6 +77,8 @@ def decide(
     class_ = outcome.class_
     if class_ == "accepted":
         return Decision("sent", "sent", 0, progress)
+    if class_ == "in_doubt" and outcome.evidence == "partial":
+        return Decision("hold", "held", message.valid_until, progress, detail="partial")  # whatever the rule says
     if class_ == "in_doubt":
         return Decision("doubt", "in_doubt", 0, progress, detail=outcome.detail)
     sides = look_around()

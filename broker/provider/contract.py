@@ -186,7 +186,8 @@ class Traits(msgspec.Struct, frozen=True, kw_only=True):
     `channels`; `encodings` it takes (`gsm7`, `ucs2`); `splits`: who splits long text (`provider` | `broker`); `max_segments` it
     takes; `senders`: sender forms it takes (`alphanumeric` `numeric` `shortcode` `none`: it has its own and ignores ours);
     `batch`: messages one request may carry; `receipts`: how a final status comes (`callback`, `poll`; empty: never);
-    `ask_batch`: attempts one query may carry; `idempotency`: milliseconds for which a repeated key sends nothing, 0 none;
+    `by_ref`: receipts come that name only the provider's id, which is then kept to find the attempt by; `ask_batch`: attempts one
+    query may carry; `idempotency`: milliseconds for which a repeated key sends nothing, 0 none;
     `duplicate_window`: milliseconds in which an identical request is refused; `unit`: what credit is counted in (`points`,
     `sms`, a currency's code, or None where there is no credit); `money`: that unit is money, a segment costs its price;
     `statuses`: HTTP statuses whose meaning the plugin's parse decides (any other, and any HTML page, is the transport table's);
@@ -203,6 +204,7 @@ class Traits(msgspec.Struct, frozen=True, kw_only=True):
     senders: frozenset[str] = frozenset({"alphanumeric", "numeric", "shortcode"})
     batch: int = 1
     receipts: tuple[str, ...] = ()
+    by_ref: bool = False
     ask_batch: int = 1
     idempotency: int = 0
     duplicate_window: int = 0

@@ -10,10 +10,11 @@ from typing import Any, Protocol
 
 import msgspec
 
-from broker.words.attempt import Attempt
+from broker.words.attempt import Attempt, Piece
 from broker.words.event import Happening, MessageEvent
 from broker.words.inbound import Received
 from broker.words.message import Message, Progress
+from broker.words.receipt import Receipt
 
 
 class Answer(Enum):
@@ -53,7 +54,10 @@ class Change(msgspec.Struct, gc=False):
 
 
 class Shut(msgspec.Struct, gc=False):
-    """New values of attempt `n`, if its state is still one of `expect`."""
+    """New values of attempt `n`, if its state is still one of `expect`; what is None or empty stays.
+
+    `provider`: `refs` are to be found by that account's receipts. `amends`: (pieces, parts, price, credit), all of them new.
+    """
 
     n: int
     expect: tuple[str, ...]
@@ -64,6 +68,17 @@ class Shut(msgspec.Struct, gc=False):
     detail: str | None = None
     refs: tuple[str, ...] = ()
     receipt: str | None = None
+    provider: str | None = None
+    amends: tuple[tuple[Piece, ...], int, int | None, int] | None = None
+
+
+class Stray(msgspec.Struct, gc=False):
+    """A receipt in the inbox: it waits for its attempt's id, or for the end of an attempt under way. `id` rises with `seen_at`."""
+
+    id: int
+    provider: str
+    seen_at: int
+    receipt: Receipt
 
 
 Done = Callable[[Answer, Any], None]
@@ -82,6 +97,7 @@ class Accept(msgspec.Struct, gc=False):
 class Step(msgspec.Struct, gc=False):
     """One step of one message, if its status is still one of `expect`: its change, at most one attempt opened, any shut, events.
 
+    `drop`: the receipts of the inbox that it applies. `from_outside`: nobody was promised it yet, so a full disk refuses it (FAILED).
     STALE when a status or an attempt's state is no longer as expected: then nothing of the step is written.
     """
 
@@ -93,6 +109,8 @@ class Step(msgspec.Struct, gc=False):
     shut: tuple[Shut, ...] = ()
     done: Done | None = None
     hurry: bool = True
+    drop: tuple[int, ...] = ()
+    from_outside: bool = False
 
 
 class Move(msgspec.Struct, gc=False):
@@ -118,7 +136,8 @@ class Hook(msgspec.Struct, frozen=True, gc=False):
 class Put(msgspec.Struct, gc=False):
     """Facts beside messages: kept values by (kind, name), suppression entries, what is to be handed on, and events of their own.
 
-    A `value` of None deletes; `unsuppress` goes before `suppress`, a scope of None is any; `unhook` are places in the queue.
+    A `value` of None deletes; `unsuppress` goes before `suppress`, a scope of None is any; `unhook` are places in the queue; `strays`
+    enter the inbox, `drop` leave it; `from_outside` as in Step.
     """
 
     facts: tuple[tuple[str, str, dict[str, Any] | None], ...] = ()
@@ -129,6 +148,9 @@ class Put(msgspec.Struct, gc=False):
     entries: tuple[Entry, ...] = ()
     done: Done | None = None
     hurry: bool = True
+    strays: tuple[Stray, ...] = ()
+    drop: tuple[int, ...] = ()
+    from_outside: bool = False
 
 
 class Receive(msgspec.Struct, gc=False):

@@ -15,7 +15,7 @@ from typing import Any
 
 import trio
 
-from broker.store.contract import Accept, Answer, Entry, Operation, Receive, Step
+from broker.store.contract import Accept, Answer, Entry, Operation, Put, Receive, Step
 from broker.store.failpoints import failpoint
 from broker.store.ring import Ring
 from broker.store.sqlite import HalfDone, Writer
@@ -305,10 +305,10 @@ def _broken(name: str) -> StoreBroken:
 
 
 def _is_intake(operation: Operation) -> bool:
-    """True for what a full disk refuses: new messages, in and out, and new attempts. What closes an attempt is kept."""
-    if operation.__class__ is Accept or operation.__class__ is Receive:
-        return True
-    return operation.__class__ is Step and operation.open is not None
+    """True for what a full disk refuses: new messages, in and out, new attempts, receipts. What closes an attempt is kept."""
+    if isinstance(operation, Step):
+        return operation.open is not None or operation.from_outside
+    return isinstance(operation, Accept | Receive) or (isinstance(operation, Put) and operation.from_outside)
 
 
 def _answer(operation: Operation, answer: Answer, value: Any) -> None:

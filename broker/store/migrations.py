@@ -37,6 +37,15 @@ CREATE TABLE suppression (
 """
 
 
+_RECEIPTS = """
+CREATE TABLE ref (
+    provider TEXT NOT NULL, ref TEXT NOT NULL, message TEXT NOT NULL, n INTEGER NOT NULL, PRIMARY KEY (provider, ref, message, n)
+) WITHOUT ROWID;
+CREATE TABLE inbox (id INTEGER PRIMARY KEY, provider TEXT NOT NULL, seen_at INTEGER NOT NULL, receipt TEXT NOT NULL);
+ALTER TABLE attempt ADD COLUMN pieces TEXT;
+"""
+
+
 @migrations()
 def first(db: Database) -> None:
     """Version 1: messages, attempts, events, facts, suppression."""
@@ -69,6 +78,13 @@ def inbound(db: Database) -> None:
 def attempt_channel(db: Database) -> None:
     """The channel that an attempt goes by in place of the message's own."""
     db.conn.execute("ALTER TABLE attempt ADD COLUMN channel TEXT")
+
+
+@migrations()
+def receipts(db: Database) -> None:
+    """Attempts found by their provider's id, receipts that wait for theirs, what is known of each part."""
+    for statement in _RECEIPTS.split(";\n"):
+        db.conn.execute(statement)
 
 
 def apply_migrations(conn: sqlite3.Connection) -> None:

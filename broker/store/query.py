@@ -11,9 +11,9 @@ from typing import Any, TypeVar
 import msgspec
 import trio
 
-from broker.store.contract import Hook, LiveMessage
+from broker.store.contract import Hook, LiveMessage, Stray
 from broker.store.inbound import count_hooks, find_received, read_hooks
-from broker.store.rows import ATTEMPT_COLUMNS, MESSAGE_COLUMNS, read_attempt, read_message
+from broker.store.rows import ATTEMPT_COLUMNS, MESSAGE_COLUMNS, STRAY_COLUMNS, read_attempt, read_message, read_stray
 from broker.store.sqlite import EXISTING, open_connection
 from broker.words.attempt import Attempt
 from broker.words.inbound import Received
@@ -33,6 +33,8 @@ _DUE_AFTER = (
 _NEXT = "SELECT min(next_at) FROM message " + _WAITS + "AND next_at > ?"
 _OVER = f"SELECT id FROM message {_LIVE} AND status = 'queued' AND valid_until <= ? LIMIT ?"
 _PRIORITIES = (0, 1, 2)
+_REF = "SELECT message, n FROM ref WHERE provider = ? AND ref = ? ORDER BY message DESC, n DESC LIMIT 100"
+_STRAYS = f"SELECT {STRAY_COLUMNS} FROM inbox WHERE id > ? ORDER BY id LIMIT ?"
 
 
 class SqliteQuery:
@@ -123,6 +125,15 @@ class SqliteQuery:
         """A message with its attempts."""
         message = self.find_message(id_)
         return None if message is None else LiveMessage(message, self.find_attempts(id_))
+
+    def find_ref(self, provider: str, ref: str) -> list[tuple[str, int]]:
+        """(message, n) of an account's attempts that have `ref`, the newest message first."""
+        rows = self._conn.execute(_REF, (provider, ref))
+        return [(row[0], row[1]) for row in rows]
+
+    def read_strays(self, after: int, limit: int) -> list[Stray]:
+        """Receipts of the inbox behind `after`, in order of id."""
+        return [read_stray(row) for row in self._conn.execute(_STRAYS, (after, limit))]
 
     def find_times(self, id_: str) -> tuple[int | None, str | None]:
         """(final_at, rule) of a message."""

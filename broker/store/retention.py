@@ -5,6 +5,8 @@ The last event always stays: `seq` goes on from it. Suppression is kept until a 
 
 import sqlite3
 
+import msgspec
+
 PAGE = 500
 
 
@@ -28,9 +30,19 @@ def drop_messages(conn: sqlite3.Connection, before: int, oldest: str) -> int:
     """
     sql = "SELECT id FROM message WHERE id < ? AND final_at IS NOT NULL AND final_at < ? ORDER BY id LIMIT ?"
     ids = conn.execute(sql, (oldest, before, PAGE)).fetchall()
+    known = "SELECT provider, refs FROM attempt WHERE message = ? AND refs IS NOT NULL"
+    for (id_,) in ids:
+        for provider, refs in conn.execute(known, (id_,)).fetchall():
+            rows = [(provider, ref, id_) for ref in msgspec.json.decode(refs)]
+            conn.executemany("DELETE FROM ref WHERE provider = ? AND ref = ? AND message = ?", rows)
     conn.executemany("DELETE FROM attempt WHERE message = ?", ids)
     conn.executemany("DELETE FROM message WHERE id = ?", ids)
     return len(ids)
+
+
+def drop_strays(conn: sqlite3.Connection, before: int) -> int:
+    """Remove receipts that came before `before` and never found their attempt: how many."""
+    return conn.execute("DELETE FROM inbox WHERE id IN (SELECT id FROM inbox WHERE seen_at < ? LIMIT ?)", (before, PAGE)).rowcount
 
 
 def drop_events(conn: sqlite3.Connection, before: int) -> int:

@@ -4,16 +4,19 @@ from typing import Any
 
 import msgspec
 
-from broker.store.contract import Change
-from broker.words.attempt import Attempt, DoubtPolicy
+from broker.store.contract import Change, Stray
+from broker.words.attempt import Attempt, DoubtPolicy, Piece
 from broker.words.event import Happening, MessageEvent
 from broker.words.message import Message, Progress
+from broker.words.receipt import Receipt
 
 _encode = msgspec.json.Encoder().encode
 _decode_progress = msgspec.json.Decoder(Progress).decode
 _decode_list = msgspec.json.Decoder(tuple[str, ...]).decode
 _decode_table = msgspec.json.Decoder(dict[str, Any]).decode
 _decode_doubt = msgspec.json.Decoder(DoubtPolicy).decode
+_decode_pieces = msgspec.json.Decoder(tuple[Piece, ...]).decode
+_decode_receipt = msgspec.json.Decoder(Receipt).decode
 
 MESSAGE_COLUMNS = (
     "id, client, recipient, country, text, encoding, segments, accepted_at, valid_until, key, ref, network, sender, channel, "
@@ -25,6 +28,9 @@ ATTEMPT_COLUMNS = (
     "bucket, credit, receipt, doubt, channel"
 )
 INSERT_ATTEMPT = f"INSERT INTO attempt ({ATTEMPT_COLUMNS}) VALUES ({', '.join('?' * 21)})"
+ATTEMPT_COLUMNS += ", pieces"  # no attempt has any when it opens
+STRAY_COLUMNS = "id, provider, seen_at, receipt"
+INSERT_STRAY = f"INSERT INTO inbox ({STRAY_COLUMNS}) VALUES (?, ?, ?, ?)"
 
 
 def pack(value: object) -> str:
@@ -77,8 +83,18 @@ def read_attempt(row: tuple[Any, ...]) -> Attempt:
     return Attempt(
         row[0], row[1], row[2], row[3], row[4], row[5], row[6], row[7], row[8], row[9], row[10], row[11],
         () if row[12] is None else _decode_list(row[12]), row[13], row[14], row[15], row[16], row[17], row[18],
-        _decode_doubt(row[19]), row[20],
+        _decode_doubt(row[19]), row[20], () if row[21] is None else _decode_pieces(row[21]),
     )  # fmt: skip
+
+
+def pack_stray(stray: Stray) -> tuple[Any, ...]:
+    """The values of INSERT_STRAY."""
+    return (stray.id, stray.provider, stray.seen_at, pack(stray.receipt))
+
+
+def read_stray(row: tuple[Any, ...]) -> Stray:
+    """The Stray of a row of STRAY_COLUMNS."""
+    return Stray(row[0], row[1], row[2], _decode_receipt(row[3]))
 
 
 def pack_event(event: MessageEvent | Happening) -> bytes:

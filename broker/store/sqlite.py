@@ -14,9 +14,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from broker.store.contract import Accept, Answer, Change, Entry, Move, Operation, Put, Receive, Step, StoreError
+from broker.store.contract import Accept, Answer, Change, Entry, Move, Operation, Put, Receive, Shut, Step, StoreError
 from broker.store.inbound import write_hooks, write_received
-from broker.store.rows import INSERT_ATTEMPT, INSERT_MESSAGE, pack, pack_attempt, pack_message
+from broker.store.rows import INSERT_ATTEMPT, INSERT_MESSAGE, INSERT_STRAY, pack, pack_attempt, pack_message, pack_stray
 from broker.store.schema import migrate
 
 log = logging.getLogger("broker.store")
@@ -36,6 +36,9 @@ _SHUT = (
     "UPDATE attempt SET state = ?, closed_at = coalesce(?, closed_at), class = coalesce(?, class), code = coalesce(?, code), "
     "detail = coalesce(?, detail), refs = coalesce(?, refs), receipt = coalesce(?, receipt) WHERE message = ? AND n = ? AND state = ?"
 )
+_AMEND = "UPDATE attempt SET pieces = ?, parts = ?, price = ?, credit = ? WHERE message = ? AND n = ?"
+_REF = "INSERT OR IGNORE INTO ref (provider, ref, message, n) VALUES (?, ?, ?, ?)"
+_DROP = "DELETE FROM inbox WHERE id = ?"
 _EVENT = "INSERT INTO event (seq, at, message, body) VALUES (?, ?, ?, ?)"
 _MOVE = "UPDATE message SET lane = ?, next_at = ? WHERE id = ? AND status = 'queued'"
 EXISTING = (
@@ -231,6 +234,8 @@ class Writer:
                     raise HalfDone
                 return _STALE
             touched = True
+            if shut.provider is not None or shut.amends is not None:
+                self._write_more(op.message, shut)
         is_joined = op.open is not None and op.message in self._joined
         if op.change is not None and not is_joined and not self._write_change(op.message, op.expect, op.change):
             if touched:
@@ -242,7 +247,17 @@ class Writer:
             except sqlite3.IntegrityError:
                 # Another attempt of this message is open or in doubt (promise 5): nothing of this step may stand.
                 raise HalfDone from None
+        if op.drop:
+            self.conn.executemany(_DROP, [(id_,) for id_ in op.drop])
         return _DONE
+
+    def _write_more(self, id_: str, shut: Shut) -> None:
+        """What few attempts have: ids to be found by receipts, parts that differ."""
+        if shut.provider is not None:
+            self.conn.executemany(_REF, [(shut.provider, ref, id_, shut.n) for ref in shut.refs if ref])
+        if shut.amends is not None:
+            pieces, parts, price, credit = shut.amends
+            self.conn.execute(_AMEND, (pack(pieces) if pieces else None, parts, price, credit, id_, shut.n))
 
     def _write_change(self, id_: str, expect: tuple[str, ...], change: Change) -> bool:
         """Compare and set. Three statements, because each column that a statement names costs every message."""
@@ -276,6 +291,10 @@ class Writer:
             execute("INSERT OR IGNORE INTO suppression (recipient, scope, reason, at) VALUES (?, ?, ?, ?)", row)
         if op.hooks or op.unhook:
             write_hooks(self.conn, op.hooks, op.unhook)
+        if op.strays:
+            self.conn.executemany(INSERT_STRAY, [pack_stray(stray) for stray in op.strays])
+        if op.drop:
+            self.conn.executemany(_DROP, [(id_,) for id_ in op.drop])
         return _DONE
 
 

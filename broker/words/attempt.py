@@ -18,12 +18,25 @@ class DoubtPolicy(msgspec.Struct, frozen=True, gc=False):
     max_copies: int = 1
 
 
+class Piece(msgspec.Struct, frozen=True, gc=False, array_like=True):
+    """What is known of one part of an attempt, in the order of its `refs`.
+
+    `receipt`: the class of its highest-ranked receipt, `accepted` before there is one, None while nothing proves that the provider has
+    the part. `cost` in micro-units of the account's currency, and `segments`: what the provider says that it charged.
+    """
+
+    receipt: str | None = None
+    cost: int | None = None
+    segments: int | None = None
+
+
 class Attempt(msgspec.Struct, gc=False):
     """One attempt. `price` is in micro-units of `currency`, None where unknown; `credit` in micro-units of the bucket's unit.
 
     `token` names this attempt in callback URLs; `key` is what the provider's idempotency sees. `receipt` is the class of the
-    highest-ranked receipt so far; `channel` the one that it goes by in place of the message's own. Times are milliseconds since the
-    epoch, UTC.
+    highest-ranked receipt so far, over all parts; `channel` the one that it goes by in place of the message's own. `refs` are the
+    provider's ids, one for each part that we split, "" for a part without one; `pieces` says what is known of each part, empty until
+    there is more to say than `state` and `receipt` do. Times are milliseconds since the epoch, UTC.
     """
 
     message: str
@@ -47,6 +60,7 @@ class Attempt(msgspec.Struct, gc=False):
     receipt: str | None = None
     doubt: DoubtPolicy = DoubtPolicy()
     channel: str | None = None
+    pieces: tuple[Piece, ...] = ()
 
     @property
     def candidate(self) -> str:

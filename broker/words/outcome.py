@@ -44,8 +44,10 @@ class Outcome(msgspec.Struct, frozen=True, gc=False):
     """What one attempt came to, as proven by the provider's answer or by the transport.
 
     `code` is the provider's own code, unchanged; `detail` is for a person and holds no text, number or secret; `refs` are the
-    provider's ids of the message; `retry_after` is in milliseconds, as asked for by the provider; `balances` is credit that the
-    answer carried; `evidence` names the proof where the class alone does not (for example `html`, `cut`, `timeout`).
+    provider's ids of the message, where we split it one for each part in order, "" for a part that has none; `retry_after` is in
+    milliseconds, as asked for by the provider; `balances` is credit that the answer carried; `evidence` names the proof where the
+    class alone does not (for example `html`, `cut`, `timeout`; `partial`: class `in_doubt`, the parts that have an id were taken, of
+    the others that is not known). `parts`: the segments that were really sent, where that is not what was counted before.
     """
 
     class_: OutcomeClass = msgspec.field(name="class")
@@ -55,3 +57,4 @@ class Outcome(msgspec.Struct, frozen=True, gc=False):
     retry_after: int | None = None
     balances: tuple[Balance, ...] = ()
     evidence: str | None = None
+    parts: int | None = None

@@ -35,7 +35,7 @@ class Receipt(msgspec.Struct, frozen=True, gc=False):
     provider's own time in milliseconds UTC where it says one; `code` is the provider's own word, `detail` for a person, without text
     or number. `forms` are other ways to write `ref` (hex, decimal, …), to be tried in order where it is not found; `cost` is what the
     provider says that it charged, in micro-units of the account's currency, and `segments` how many it counted; `lookup` is the
-    result of an HLR request.
+    result of an HLR request; `gone`: the answer to a query was that the provider knows no such message.
     """
 
     class_: ReceiptClass = msgspec.field(name="class")
@@ -49,6 +49,7 @@ class Receipt(msgspec.Struct, frozen=True, gc=False):
     cost: int | None = None
     segments: int | None = None
     lookup: Lookup | None = None
+    gone: bool = False
 
     def __repr__(self) -> str:
         return f"Receipt({self.class_})"  # the recipient belongs in no traceback

@@ -120,7 +120,7 @@ STARTS = st.sampled_from(
 ARRIVALS = st.lists(st.tuples(st.integers(0, 2), st.sampled_from(RECEIPT_CLASSES)), max_size=6)
 
 
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 @given(STARTS, ARRIVALS)
 def test_any_order_ends_the_same(start: tuple[str, tuple[str, ...]], arrivals: list[tuple[int, str]]) -> None:
     ends = []
