@@ -194,8 +194,6 @@ class Link:
         for deadline in (self._partial_by, self._bind_by, self.window.soonest):
             if deadline is not None:
                 yield deadline
-        if self._unread > self.limits.most_unread:
-            yield 0
         if self._leave_by is not None:
             yield 0 if self._unbind is None and self._is_drained else self._leave_by
         elif self._enquiry is not None:
@@ -324,15 +322,15 @@ class Link:
         elif command == UNBIND:
             self._hear_unbind(sequence, now, events)
         elif command not in PEER_EVER_MAY[self.role]:
-            self._refuse("unknown_command", GenericNack(), statuses.ESME_RINVCMDID, header, now, events)
+            self._refuse("unknown_command", statuses.ESME_RINVCMDID, header, now, events)
         elif command not in self._list_allowed():
             status = statuses.ESME_RALYBND if command in BINDS else statuses.ESME_RINVBNDSTS
-            self._refuse("state", self._make_response(command), status, header, now, events)
+            self._refuse("state", status, header, now, events)
         elif command in UNANSWERED:
             events.append(Request(sequence, pdu))
         elif len(self._asked) >= self.limits.most_unanswered:
             status = statuses.ESME_RX_T_APPN if self.role == "esme" else statuses.ESME_RTHROTTLED
-            self._refuse("flood", self._make_response(command), status, header, now, events)
+            self._refuse("flood", status, header, now, events)
         else:
             self._asked.add(sequence, command)
             events.append(Request(sequence, pdu))
@@ -354,10 +352,7 @@ class Link:
                 events.append(Doubt(tag, "malformed", problem.sequence))
             self._wonder("malformed", header, None, now, events)
         else:
-            status = problem.status_to_answer
-            # What is wrong with the frame is answered by a generic_nack (4.3), what is wrong with a field by the request's response.
-            is_frame = status == statuses.ESME_RINVCMDLEN or problem.command in UNANSWERED
-            self._refuse("malformed", GenericNack() if is_frame else self._make_response(problem.command), status, header, now, events)
+            self._refuse("malformed", problem.status_to_answer, header, now, events)
 
     def _list_allowed(self) -> frozenset[int]:
         """What the peer may ask now. One that has our bind and has not answered it may already see us bound."""
@@ -377,9 +372,11 @@ class Link:
         self._out.append(frame)
         self._unread += len(frame)
 
-    def _refuse(self, kind: AnomalyKind, pdu: Pdu, status: int, header: Header, now: int, events: list[Event]) -> None:
+    def _refuse(self, kind: AnomalyKind, status: int, header: Header, now: int, events: list[Event]) -> None:
+        """Answer what is wrong with a frame by a generic_nack (4.3), and what is wrong with a request by its own response."""
+        is_frame = status in (statuses.ESME_RINVCMDLEN, statuses.ESME_RINVCMDID)
         if header.command not in UNANSWERED:
-            self._write(encode(pdu, header.sequence, status))
+            self._write(encode(GenericNack() if is_frame else self._make_response(header.command), header.sequence, status))
         self._wonder(kind, header, None, now, events)
 
     def _wonder(self, kind: AnomalyKind, header: Header, pdu: Pdu | None, now: int, events: list[Event]) -> None:

@@ -346,3 +346,9 @@ def test_a_notification_that_cannot_be_read_is_not_answered() -> None:
     link = make_esme()
     assert link.feed(make_frame(0x102, b"", sequence=8), 0) == [Anomaly("malformed", 0x102, 8)]
     assert link.take() == b""
+
+
+@pytest.mark.parametrize(("link", "pdu"), [(make_esme(), pdus.Outbind("S")), (Link("esme", Limits(), 0), pdus.AlertNotification())])
+def test_what_has_no_response_is_not_answered_in_a_wrong_state_either(link: Link, pdu: Pdu) -> None:
+    assert feed_pdu(link, pdu, 8) == [Anomaly("state", pdu.COMMAND, 8)]
+    assert link.take() == b""
