@@ -31,11 +31,15 @@ class Answer(NamedTuple):
 
 
 class Fault(Exception):
-    """The exchange failed; `evidence` is the one word of `answers` for how. It holds nothing of the request."""
+    """The exchange failed; `evidence` is the one word of `answers` for how. It holds nothing of the request.
+
+    `status` is the answer's where its head was whole, for those to whom the status alone is the answer.
+    """
 
     def __init__(self, evidence: str) -> None:
         super().__init__(evidence)
         self.evidence = evidence
+        self.status: int | None = None
 
 
 async def read_answer(stream: trio.abc.Stream, method: str) -> tuple[Answer, bool]:
@@ -46,7 +50,11 @@ async def read_answer(stream: trio.abc.Stream, method: str) -> tuple[Answer, boo
         return await _Reading(stream, method, data).read()
     missing = head.size + head.length - len(data)
     if missing > 0:
-        data, missing = await _receive_rest(stream, data, missing)
+        try:
+            data, missing = await _receive_rest(stream, data, missing)
+        except Fault as fault:
+            fault.status = head.status
+            raise
     elif not missing:
         return Answer(head.status, head.headers, data[head.size :]), head.is_kept
     return Answer(head.status, head.headers, data[head.size : head.size + head.length]), head.is_kept and not missing
@@ -99,6 +107,13 @@ class _Reading:
                 return Answer(101, [], b"")
         if not isinstance(head, h11.Response):
             raise Fault("protocol")
+        try:
+            return await self._read_body(head)
+        except Fault as fault:
+            fault.status = head.status_code
+            raise
+
+    async def _read_body(self, head: h11.Response) -> Answer:
         headers = list(head.headers)
         for name, value in headers:
             if name == b"content-encoding" and value.strip().lower() not in (b"", b"identity"):
