@@ -29,6 +29,7 @@ from broker.config import (
     Problem,
     changes,
     check_settings,
+    keep_local,
     needs_restart,
     read_settings,
     store_path,
@@ -36,6 +37,7 @@ from broker.config import (
 from broker.delivery.accept import Intake
 from broker.delivery.exchange import Exchange
 from broker.delivery.fleet import Fleet, make_book
+from broker.delivery.handover import Handover
 from broker.delivery.inquire import Inquiry
 from broker.delivery.orders import Orders
 from broker.delivery.polls import run_strays
@@ -158,6 +160,8 @@ class Daemon:
         self.fleet = fleet
         for recipient, scope, reason, _ in ex.query.read_suppressions():
             ex.suppressions.add(recipient, scope, reason)
+        self.handover = Handover(ex, nursery)
+        await self.handover.apply()
         found = await recover(ex)
         if found:
             log.warning("recovered attempts left open by a crash count=%d", found)
@@ -223,7 +227,7 @@ class Daemon:
             for name, provider in settings.providers.items()
             if name in self.twin_places
         }
-        return msgspec.structs.replace(settings, providers=settings.providers | providers)
+        return keep_local(msgspec.structs.replace(settings, providers=settings.providers | providers))
 
     async def _wait_end(self, ex: Exchange, nursery: trio.Nursery) -> int:
         with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals:
@@ -282,6 +286,7 @@ class Daemon:
         if apply:
             self.settings, self.plugins = settings, plugins
             await self.fleet.apply(make_book(self._aim_at_twins(settings), plugins), plugins)
+            await self.handover.apply()
             set_level(settings.broker.log)
             self.ex.say("config.applied", hash=settings.hash, changes=changed)
             log.info("configuration applied hash=%s changes=%d", settings.hash, len(changed))

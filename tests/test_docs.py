@@ -26,6 +26,7 @@ from broker.cli import main, trouble
 from broker.cli.verbs import LATER, VERBS
 from broker.config import check_settings, read_settings
 from broker.config import providers as provider_forms
+from broker.config.hooks import inbound_forms, inbound_match_forms
 from broker.config.places import Places
 from broker.config.rules import LATER_RULE, match_forms, rule_forms
 from broker.config.sections import (
@@ -205,6 +206,7 @@ FORMS: dict[str, tuple[Mapping[str, Any], type[msgspec.Struct] | None]] = {
     "[suppress]": (suppress_forms(Places()), words.SuppressSettings),
     "[providers.NAME]": (provider_forms.PROVIDER_FORMS, words.ProviderSettings),
     "[[rules]]": (rule_forms((), {}), words.RuleSettings),
+    "[[inbound]]": ({**inbound_forms(Places(), ()), **inbound_match_forms(())}, None),
     "match": (match_forms({}), None),
 }
 INNER: dict[str, tuple[Mapping[str, Any], type[msgspec.Struct]]] = {
@@ -214,7 +216,7 @@ INNER: dict[str, tuple[Mapping[str, Any], type[msgspec.Struct]]] = {
     "on": ({"retry": None, "then": None}, words.Action),
 }
 # Words in backticks that are no key of their row: values, and a section that is spoken of.
-NO_KEYS = {"[tokens.NAME]": {"submit", "read", "numbers", "text", "operate"}, '[clients."unix:USER"]': set[str]()}
+NO_KEYS = {"[tokens.NAME]": {"submit", "read", "numbers", "text", "operate"}, '[clients."unix:USER"]': {"true"}}
 
 
 def keys_of(name: str) -> set[str]:

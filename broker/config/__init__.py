@@ -5,6 +5,7 @@ Never applies or writes anything, and imports no plugin: a table of plugins is h
 
 from broker.config.effective import changes, effective, needs_restart
 from broker.config.findings import check_settings
+from broker.config.hooks import keep_local
 from broker.config.places import find_config, store_path
 from broker.config.plugin import PluginFacts, PluginTable
 from broker.config.problem import ConfigError, Problem
@@ -19,6 +20,7 @@ __all__ = [
     "check_settings",
     "effective",
     "find_config",
+    "keep_local",
     "needs_restart",
     "read_settings",
     "store_path",

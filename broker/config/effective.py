@@ -8,6 +8,7 @@ from typing import Any
 
 import tomli_w
 
+from broker.config.hooks import show_inbound
 from broker.config.places import Places
 from broker.config.problem import Path, dotted
 from broker.config.providers import show_provider
@@ -55,6 +56,7 @@ def tree_of(settings: Settings) -> dict[str, Any]:
         "groups": GROUPS.show(settings.groups),
         "providers": {name: show_provider(provider) for name, provider in settings.providers.items()},
         "rules": [show_rule(rule) for rule in settings.rules],
+        "inbound": [show_inbound(rule) for rule in settings.inbound],
     }
     return {name: section for name, section in tree.items() if section}
 

@@ -4,15 +4,14 @@ Every finding is a Problem of severity `warning`. Reads the file once more, only
 """
 
 import hashlib
-import ipaddress
 import os
 from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from pathlib import Path as File
 from typing import Any
-from urllib.parse import urlsplit
 
 from broker.config.fields import show_value
+from broker.config.hooks import find_oddities, host_of, is_loopback
 from broker.config.lines import Lines
 from broker.config.plugin import PluginTable, Traits
 from broker.config.problem import Path, Problem, dotted
@@ -35,6 +34,7 @@ def check_settings(settings: Settings, plugins: PluginTable) -> list[Problem]:
         *_find_in_countries(settings, traits),
         *_find_in_providers(settings, traits),
         *_find_in_listeners(settings),
+        *find_oddities(settings),
     ]
     lines = _read_lines(settings)
     problems = [
@@ -255,26 +255,10 @@ def _find_cleartext(path: Path, value: Any, secret_keys: frozenset[str]) -> Iter
         for name, item in value.items():
             yield from _find_cleartext((*path, str(name)), item, secret_keys)
     elif isinstance(value, str) and value.lower().startswith("http://"):
-        host = _host_of(value)
-        if not _is_loopback(host):
+        host = host_of(value)
+        if not is_loopback(host):
             shown = "" if dotted(path) in secret_keys or host is None else f" to {host}"
             yield path, f"texts, numbers and passwords go{shown} in clear over http://; write https:// if it is served"
-
-
-def _host_of(url: str) -> str | None:
-    try:
-        return urlsplit(url).hostname
-    except ValueError:
-        return None
-
-
-def _is_loopback(host: str | None) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host or "").is_loopback
-    except ValueError:
-        return False
 
 
 def _find_in_listeners(settings: Settings) -> Iterator[Finding]:

@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from broker.config.hooks import find_faults, read_inbound
 from broker.config.lines import Lines
 from broker.config.places import Places, places_of
 from broker.config.plugin import PluginTable
@@ -25,9 +26,7 @@ from broker.config.secrets import Source, fetch_secrets
 from broker.config.sections import (
     CURRENCIES,
     GROUPS,
-    LATER_CLIENT,
     LATER_SECTIONS,
-    LATER_SUPPRESS,
     TOKEN_FORMS,
     broker_forms,
     check_client,
@@ -46,6 +45,7 @@ from broker.words.settings import (
     ClientSettings,
     ControlSettings,
     FeedSettings,
+    InboundSettings,
     ProviderSettings,
     RuleSettings,
     Settings,
@@ -68,7 +68,7 @@ _SYNTAX_HINTS = {  # what people most often mean where tomllib says this
 
 SECTIONS = (
     *("broker", "store", "submit", "control", "feed", "tokens", "clients"),
-    *("suppress", "currencies", "groups", "providers", "rules"),
+    *("suppress", "currencies", "groups", "providers", "rules", "inbound"),
 )
 
 
@@ -145,23 +145,24 @@ def _read_root(root: Spot, places: Places, plugins: PluginTable) -> Settings:
         submit=_read_submit(root, places),
         control=_read_control(root, places),
         feed=_read_section(root, "feed", FeedSettings, feed_forms(places)) if "feed" in tree else None,
-        tokens=_read_named(root, "tokens", TokenSettings, check_name, TOKEN_FORMS, {}),
-        clients=_read_named(root, "clients", ClientSettings, check_client, client_forms(groups), LATER_CLIENT),
-        suppress=_read_section(root, "suppress", SuppressSettings, suppress_forms(places), LATER_SUPPRESS),
+        tokens=_read_named(root, "tokens", TokenSettings, check_name, TOKEN_FORMS),
+        clients=_read_named(root, "clients", ClientSettings, check_client, client_forms(groups)),
+        suppress=_read_section(root, "suppress", SuppressSettings, suppress_forms(places)),
         currencies=(take(root.child("currencies"), CURRENCIES) or {}) if "currencies" in tree else {},
         groups=groups,
         providers=providers,
         rules=_read_rules(root, groups) if tree.get("rules", []) != [] else _make_rules(enabled),
+        inbound=_read_inbounds(root, places) if "inbound" in tree else (),
     )
     _check_together(root, settings)
     return settings
 
 
-def _read_section(root: Spot, name: str, cls: type[S], forms: Forms, later: Mapping[str, str] | None = None) -> Any:
+def _read_section(root: Spot, name: str, cls: type[S], forms: Forms) -> Any:
     """The section as a `cls`; its defaults where it is absent or cannot be read, None where it has no defaults."""
     try:
         spot = root.child(name) if name in root.table() else Spot(root.report, (name,), {})
-        return read_struct(spot, cls, forms, later=later)
+        return read_struct(spot, cls, forms)
     except Fault as fault:
         spot.add_fault(fault)
         return None if cls is FeedSettings else cls()
@@ -179,9 +180,7 @@ def _tables(root: Spot, name: str) -> dict[str, Spot]:
         return {}
 
 
-def _read_named(
-    root: Spot, name: str, cls: type[S], check: Callable[[str], object], forms: Forms, later: Mapping[str, str]
-) -> dict[str, S]:
+def _read_named(root: Spot, name: str, cls: type[S], check: Callable[[str], object], forms: Forms) -> dict[str, S]:
     values: dict[str, S] = {}
     for key, spot in _tables(root, name).items():
         try:
@@ -189,7 +188,7 @@ def _read_named(
         except Fault as fault:
             Spot(spot.report, spot.path, key).add_fault(fault)
         try:
-            values[key] = read_struct(spot, cls, forms, later=later)
+            values[key] = read_struct(spot, cls, forms)
         except Fault as fault:
             spot.add_fault(fault)
     return values
@@ -235,11 +234,25 @@ def _read_rules(root: Spot, groups: Mapping[str, tuple[str, ...]]) -> tuple[Rule
     if not isinstance(spot.value, list):
         spot.add("must be a list of tables: write [[rules]] above the keys of each rule")
         return ()
-    providers = root.table().get("providers")
-    names = list(providers) if isinstance(providers, dict) else []
+    names = _names_of_providers(root)
     spots = [Spot(spot.report, ("rules", index), raw) for index, raw in enumerate(spot.value)]
     rules = [read_rule(here, index, names, groups) for index, here in enumerate(spots)]
     _check_rule_names(spots)
+    return tuple(rule for rule in rules if rule is not None)
+
+
+def _names_of_providers(root: Spot) -> list[str]:
+    providers = root.table().get("providers")
+    return list(providers) if isinstance(providers, dict) else []
+
+
+def _read_inbounds(root: Spot, places: Places) -> tuple[InboundSettings, ...]:
+    spot = root.child("inbound")
+    if not isinstance(spot.value, list):
+        spot.add("must be a list of tables: write [[inbound]] above the keys of each")
+        return ()
+    names = _names_of_providers(root)
+    rules = [read_inbound(Spot(spot.report, ("inbound", index), raw), places, names) for index, raw in enumerate(spot.value)]
     return tuple(rule for rule in rules if rule is not None)
 
 
@@ -276,3 +289,5 @@ def _check_together(root: Spot, settings: Settings) -> None:
         report.add(("currencies", own), f"{own} is [broker].currency itself, so its rate is always 1: take it out")
     if settings.submit.socket == settings.control.socket:
         report.add(("control", "socket"), "is the same as [submit].socket: give each its own path")
+    for at, fault in find_faults(settings):
+        report.add(at, fault)

@@ -20,7 +20,7 @@ DEEPEST = 32
 """Steps into the file; no key is half as deep, and Python's stack is not without end."""
 
 _KINDS = frozenset({"env", "file", "credential"})
-_NAMED = frozenset({"providers", "tokens", "clients", "rules"})  # their tables carry a name (or a number) first
+_NAMED = frozenset({"providers", "tokens", "clients", "rules", "inbound"})  # their tables carry a name (or a number) first
 
 
 class Unreadable(Exception):

@@ -28,6 +28,7 @@ from broker.config.forms import (
     table_of,
     whole,
 )
+from broker.config.hooks import CLIENT_HOOK, WORDS
 from broker.config.places import Places
 from broker.config.spot import UNSHOWN, Fault, Later
 from broker.config.tables import Forms
@@ -38,15 +39,8 @@ SCOPES = ("submit", "read", "numbers", "text", "operate")
 LATER_SECTIONS: dict[str, str] = {
     "callbacks": "[callbacks]; final statuses are asked for by `query`; take the section out",
     "api": "[api]; programs submit on the socket and read [feed]; take the section out",
-    "inbound": "[[inbound]]; take it out",
     "guard": "[guard]; `rate` of a client limits what it may submit; take the section out",
 }
-LATER_SUPPRESS: dict[str, str] = dict.fromkeys(
-    ("stop", "start"), "words of inbound messages; use `broker suppress add NUMBER` and take the key out"
-)
-LATER_CLIENT: dict[str, str] = dict.fromkeys(
-    ("webhook", "webhook_secret"), "statuses by webhook; read them from [feed] and take the key out"
-)
 
 _is_name = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}").fullmatch
 _is_hash = re.compile(r"[0-9a-fA-F]{64}").fullmatch
@@ -151,7 +145,7 @@ def feed_forms(places: Places) -> Forms:
 
 def suppress_forms(_places: Places) -> Forms:
     """[suppress]"""
-    return {"scope": choice(("sender", "all"), "scope")}
+    return {"scope": choice(("sender", "all"), "scope"), "stop": WORDS, "start": WORDS}
 
 
 TOKEN_FORMS: Forms = {
@@ -167,6 +161,7 @@ def client_forms(groups: Mapping[str, tuple[str, ...]]) -> Forms:
         "countries": places_in(groups, is_single=False),
         "rate": RATE,
         "pin_provider": FLAG,
+        **CLIENT_HOOK,
     }
 
 

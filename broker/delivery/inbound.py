@@ -23,6 +23,7 @@ from broker.words.settings import InboundMatch, InboundSettings
 SAME = MINUTE
 """An identical inbound message without the provider's id is the same one for so long (CONTRACT §10)."""
 MOST_SEGMENTS = 255
+INBOUND = "in:"
 LATEST = 1 << 53
 
 Heard = Callable[[bool], None]
@@ -105,7 +106,12 @@ def name_stream(rule: InboundSettings) -> str | None:
     """The queue of the rule's endpoint: the same for all rules that name the same one, and nothing of the address can be read in it."""
     if rule.to is None and rule.exec is None:
         return None
-    return "in:" + hashlib.blake2b(msgspec.json.encode((rule.to, rule.exec)), digest_size=8).hexdigest()
+    return INBOUND + hashlib.blake2b(msgspec.json.encode((rule.to, rule.exec)), digest_size=8).hexdigest()
+
+
+def is_inbound(stream: str) -> bool:
+    """True for the queue of a rule of [[inbound]]."""
+    return stream.startswith(INBOUND)
 
 
 def find_stream(ex: Exchange, received: Received) -> str | None:

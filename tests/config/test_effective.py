@@ -48,6 +48,17 @@ text = '"[\\d]{4}"'
 time = "Mon-Fri 08:00-20:00 Asia/Taipei"
 [[rules]]
 use = ["mitake"]
+[[inbound]]
+match = { to = "12345", from = ["+886912345678", "1"], keyword = ["INFO", "資訊"], provider = "smscru" }
+to = "http://10.0.0.1:8080/x?y=z"
+secret = { env = "C" }
+cleartext = true
+[[inbound]]
+exec = ["./in.sh", "", "a b"]
+[clients.crm]
+webhook = "http://[::1]/x"
+webhook_secret = { env = "C" }
+webhook_cleartext = true
 """
 )
 
@@ -72,7 +83,12 @@ DROPPABLE = [
     line
     for line in FULL.splitlines()
     if " = " in line
-    and not line.startswith(("plugin", "username", "password", "sha256", "use", "match", "listen", "TWD", "nordics", "currency"))
+    and not line.startswith(
+        (
+            *("plugin", "username", "password", "sha256", "use", "match", "listen", "TWD", "nordics", "currency"),
+            *("to", "cleartext", "exec"),
+        )
+    )
 ]
 
 
@@ -117,8 +133,12 @@ CHANGES = [
     ('[clients."unix:shop"]->[clients."unix:web"]', ['clients."unix:web"', 'clients."unix:shop"']),
     ("min_credit = 100->", ["rules[0].min_credit"]),
     ('tag = "otp"->tag = "sms"', ["rules[0].match.tag"]),
-    ('\n[[rules]]\nuse = ["mitake"]\n->', ["rules[2]"]),
+    ('\n[[rules]]\nuse = ["mitake"]\n->\n', ["rules[2]"]),
     ('listen = "127.0.0.1:8781"->listen = "127.0.0.1:8782"', ["feed.listen"]),
+    ('[[inbound]]\nexec = ["./in.sh", "", "a b"]->', ["inbound[1]"]),
+    ('keyword = ["INFO", "資訊"]->keyword = "INFO"', ["inbound[0].match.keyword"]),
+    ('webhook_secret = { env = "C" }->webhook_secret = "new"', ["clients.crm.webhook_secret"]),
+    ('scope = "sender"->stop = []', ["suppress.stop"]),
 ]
 
 

@@ -35,6 +35,9 @@ AB = A + '[providers.b]\nplugin = "free"\n'
 POST = '[providers.a]\nplugin = "post"\nusername = "u"\npassword = "p"\n'
 
 
+HOOK = "[[inbound]]\nto = 'https://example.org/x'\nsecret = 's'\n"
+
+
 def rules(*lines: str) -> str:
     return "".join(f"[[rules]]\nuse = ['a']\n{line}\n" for line in lines)
 
@@ -58,6 +61,10 @@ QUIET = [
     A + "[feed]\nlisten = '127.0.0.1:1'\nrequire_token = true\n[tokens.x]\nsha256 = '" + "0" * 64 + "'\n[clients.x]\n",
     AB + "enabled = false\n" + rules(""),
     '[providers.a]\nplugin = "wide"\nbatch = 5\nanswers = ["x"]\n',
+    A + HOOK + "match = { keyword = 'A' }\n" + HOOK + "match = { keyword = ['A', 'B'] }\n" + HOOK,
+    A + HOOK + "match = { to = '1', keyword = 'A' }\n" + HOOK + "match = { to = '1', provider = 'a' }\n",
+    A + "[[inbound]]\nexec = ['sh', '-c', 'no such thing']\n",
+    A + "[clients.'unix:x']\nwebhook = 'https://x'\nwebhook_secret = 's'\n",
 ]
 
 
@@ -138,6 +145,17 @@ TABLE: list[tuple[str, list[tuple[str, int | None, str]]]] = [
     # listeners
     (A + "[feed]\nlisten = '127.0.0.1:1'\nrequire_token = true\n", [("feed.require_token", 5, "nobody can read")]),
     (A + "[clients.x]\n", [("clients.x", 3, "no token has this name")]),
+    # what is handed on
+    (A + HOOK + HOOK, [("inbound[1].match", 6, "inbound[0] comes first")]),
+    (
+        A + HOOK + "match = { to = ['+1', '2'], keyword = 'a' }\n" + HOOK + "match = { to = '1', keyword = 'A!', provider = 'a' }\n",
+        [("inbound[1].match", 10, "inbound[0] comes first")],
+    ),
+    (A + "[[inbound]]\nto = 'https://x'\n", [("inbound[0].to", 4, "nobody there can tell")]),
+    (A + "[[inbound]]\nexec = ['/nowhere/x']\n", [("inbound[0].exec", 4, "no such program")]),
+    (A + "[[inbound]]\nexec = ['sh']\nsecret = 's'\n", [("inbound[0].secret", 5, "no effect with exec")]),
+    (A + "[clients.'unix:x']\nwebhook = 'https://x'\n", [('clients."unix:x".webhook', 4, "webhook_secret")]),
+    (A + "[clients.'unix:x']\nwebhook_secret = 'x'\n", [('clients."unix:x".webhook_secret', 4, "without webhook")]),
     (A + f"[control]\nsocket = '{LONG}'\n", [("control.socket", 4, "longer than the 107 bytes")]),
 ]
 

@@ -194,8 +194,11 @@ WRONG = [
     f'[tokens.t]\nsha256 = "{CANARY}"\n',
     f'[store]\nurl = "postgresql://me:{CANARY}@db/x"\n',
     f'[store]\nurl = "mysql://me:{CANARY}@db/x"\n',
-    f'[clients.x]\nwebhook_secret = "{CANARY}"\n',
+    f'[clients.x]\nwebhook_secret = ["{CANARY}"]\nwebhook = "http://x/{CANARY}"\n',
     f'[inbound]\nsecret = "{CANARY}"\n',
+    f'[[inbound]]\nsecret = "{CANARY}"\nexec = "{CANARY}"\n',
+    f'[[inbound]]\nto = "https://x:y/{CANARY}"\n',
+    f'[[inbound]]\nto = "http://x/?{CANARY}"\nsecret = "whsec_{CANARY}!"\n',
     f"[providers.x]\nplugin = {C}\n",
     *(
         f"[broker]\n{key} = {C}\n" for key in ("default_country", "currency", "plugin_path", "drain", "log")
