@@ -17,7 +17,7 @@ import trio
 
 from broker.provider.contract import Ask, Outcome, Port, Receipt, Send, Settle, Unsuitable
 from broker.provider.smpp_binding import Binding, OpenStream, Role
-from broker.provider.smpp_compose import compose, compose_text
+from broker.provider.smpp_compose import compose, compose_text, measure
 from broker.provider.smpp_inbox import Inbox, read_report
 from broker.provider.smpp_keys import SmppKeys, check_keys
 from broker.provider.smpp_parts import Handover, doubt, judge
@@ -28,7 +28,7 @@ from broker.smpp.receipt import Report
 from broker.smpp.statuses import ESME_RINVBNDSTS
 from broker.words.outcome import OutcomeClass
 
-__all__ = ["Dialect", "SmppKeys", "SmppSession", "check_keys", "compose", "compose_text", "read_report"]
+__all__ = ["Dialect", "SmppKeys", "SmppSession", "check_keys", "compose", "compose_text", "measure", "read_report"]
 
 log = logging.getLogger("broker.provider")
 

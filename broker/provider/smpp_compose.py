@@ -4,13 +4,16 @@ How a text is encoded and cut is `broker.text.plan`'s; what the account's SMSC w
 sections 4.4.1 and 5.2, and 3GPP TS 23.038, section 4, for the data_coding of a flash message.
 """
 
-from typing import Literal
+from collections.abc import Sequence, Set
+from typing import TypedDict
 
 from broker.provider.contract import Send, Unsuitable
 from broker.provider.smpp_keys import SmppKeys
 from broker.smpp.pdu import SubmitSm
 from broker.smpp.tlv import DEST_ADDR_SUBUNIT, MESSAGE_PAYLOAD, Sar, Tlv, make_number, make_sar
-from broker.text.parts import Part, Plan, Unplannable, Way, plan
+from broker.text import LANGUAGES, Part, Plan, Unplannable, Verdict, plan, verdict
+from broker.text import measure as measure_text
+from broker.text.parts import DefaultAlphabet, Way
 from broker.words.clock import DAY, SECOND
 
 UDHI = 0x40
@@ -20,6 +23,14 @@ FLASH = 0x10
 MOST_SHORT = 254
 """Octets that fit short_message (5.2.22)."""
 _DISPLAY = make_number(DEST_ADDR_SUBUNIT, 1)
+
+
+class _Ways(TypedDict):
+    encodings: Set[str]
+    alphabet: DefaultAlphabet
+    national: Sequence[int]
+    concat: Way
+
 
 Address = tuple[int, int, str]
 """TON, NPI and the address itself."""
@@ -71,14 +82,30 @@ def compose_text(keys: SmppKeys, send: Send, text: str, now: int, reference: int
 
 def plan_text(keys: SmppKeys, text: str, reference: int, concat: Way | None = None) -> Plan:
     """How `text` goes out at this account. Raises Unsuitable."""
-    encodings = {"ucs2"} if "ucs2" in keys.data_coding else set()
-    alphabet: Literal["gsm", "latin1"] = "gsm" if "gsm7" in keys.data_coding else "latin1"
-    if alphabet == "gsm" or "latin1" in keys.data_coding:
-        encodings.add("gsm7")
     try:
-        return plan(text, encodings=encodings, concat=concat or find_way(keys), alphabet=alphabet, reference=reference)
+        return plan(text, **_find_ways(keys, concat), reference=reference)
     except Unplannable as error:
         raise Unsuitable(str(error), error.code) from None
+
+
+def measure(keys: SmppKeys, text: str) -> Verdict:
+    """What `text` becomes at this account, to price it by (`contract`)."""
+    plain = verdict(text)
+    if keys.concat == "payload" or (plain.segments == 1 and keys.data_coding.keys() >= {"gsm7", "ucs2"}):
+        return plain  # cut by the SMSC, or as short as can be
+    return measure_text(text, **_find_ways(keys))
+
+
+def _find_ways(keys: SmppKeys, concat: Way | None = None) -> _Ways:
+    own = keys.data_coding
+    encodings = frozenset({"ucs2"} & own.keys()) | ({"gsm7"} if own.keys() & {"gsm7", "latin1"} else frozenset())
+    national = tuple(LANGUAGES[language] for language in keys.national)
+    return {
+        "encodings": encodings,
+        "alphabet": "gsm" if "gsm7" in own else "latin1",
+        "national": national,
+        "concat": concat or find_way(keys),
+    }
 
 
 def find_way(keys: SmppKeys) -> Way:

@@ -1,7 +1,6 @@
 """An inbound message out of a deliver_sm or data_sm: its text by data_coding, and the parts of a long one joined. Pure; keeps no time.
 
-The truth is SMPP 3.4, sections 5.2.12, 5.2.19 and 5.3.2.22 to .24, and 3GPP TS 23.038, section 4 and 23.040, section 9.2.3.24. Reading
-never fails: what an alphabet does not have shows as U+FFFD.
+The truth is SMPP 3.4, sections 5.2.12, 5.2.19 and 5.3.2.22 to .24. Reading never fails: what an alphabet does not have is U+FFFD.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,59 +11,26 @@ import msgspec
 from broker.provider.contract import Inbound
 from broker.smpp.pdu import DataSm, DeliverSm
 from broker.smpp.tlv import read_sar
-from broker.text.header import Concat, read_header
-from broker.text.septets import DEFAULT_TABLES, Tables, find_alphabet
+from broker.text import Concat, read_header, read_octets
+from broker.text.septets import DEFAULT_TABLES, Tables
 
 UDHI: Final = 0x40
 RECEIPT_TYPES: Final = 0x3C
 """esm_class, bits 5 to 2: the message is no ordinary one, but a receipt or an acknowledgement (5.2.12)."""
 
-GSM: Final = "gsm7"
-UCS2: Final = "utf-16-be"
-OCTETS: Final = "latin-1"
-_CODECS: Final[dict[int, str]] = {
-    0: GSM,
-    1: "ascii",
-    2: OCTETS,
-    3: "latin-1",
-    4: OCTETS,
-    5: "shift_jis",
-    6: "iso8859-5",
-    7: "iso8859-8",
-    8: UCS2,
-    0x0A: "iso2022_jp",
-    0x0D: "euc_jp",
-    0x0E: "euc_kr",
-}
-_OWN: Final = {"gsm7": GSM, "latin1": "latin-1", "ucs2": UCS2}
+_AS: Final = {"gsm7": 0, "latin1": 3, "ucs2": 8}
+"""An alphabet of the account's own table → the data_coding by which the manual calls it (5.2.19)."""
 
 T = TypeVar("T")
 
 
-def find_codec(data_coding: int, own: Mapping[str, int]) -> str:
-    """The alphabet of a text: that which the account's `own` table gives the number, else the manual's (5.2.19), else 23.038's."""
-    for alphabet, value in own.items():
-        if value == data_coding:
-            return _OWN.get(alphabet, GSM)
-    if data_coding in _CODECS:
-        return _CODECS[data_coding]
-    if data_coding & 0xC0 == 0 and data_coding & 0x10:  # 00x1: a message class, the alphabet in bits 3 and 2
-        return (GSM, OCTETS, UCS2, GSM)[data_coding >> 2 & 3]
-    if data_coding & 0xF0 == 0xF0:
-        return OCTETS if data_coding & 4 else GSM
-    if data_coding & 0xF0 == 0xE0:  # a message waits: stored, in UCS-2
-        return UCS2
-    return GSM
-
-
 def read_text(octets: bytes, data_coding: int, tables: Tables, own: Mapping[str, int]) -> str:
-    """The text of a whole message; of a long one its parts have to be joined before."""
-    codec = find_codec(data_coding, own)
-    if codec == GSM:
-        return find_alphabet(tables).read(octets)
-    if codec == UCS2 and len(octets) % 2:
-        octets = octets[:-1]
-    return octets.decode(codec, errors="replace")
+    """The text of a whole message: by the account's `own` table where it names the data_coding, else by the manual's."""
+    for alphabet, value in own.items():
+        if value == data_coding and alphabet in _AS:
+            data_coding = _AS[alphabet]
+            break
+    return read_octets(octets, data_coding, tables=tables)
 
 
 class Piece(msgspec.Struct, frozen=True, gc=False):

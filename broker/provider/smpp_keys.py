@@ -8,6 +8,7 @@ from typing import Literal
 
 import msgspec
 
+from broker.text import LANGUAGES
 from broker.words.clock import DAY, SECOND, show_span
 from broker.words.secret import Secret
 from broker.words.settings import Duration
@@ -29,10 +30,11 @@ class SmppKeys(msgspec.Struct, frozen=True, kw_only=True):
     then its message is in doubt; less than the provider's `timeout`.
     Messages: `data_coding`: the alphabets that the SMSC takes, with the data_coding that names each; `concat`: how a long text goes:
     `udh` or `sar`, in parts that we cut, or `payload`, whole in message_payload; `udh_bits`: 8 or 16, the size of the reference in the
-    header; `source_ton` `source_npi` `dest_ton` `dest_npi`: a number, or `auto` by the form of the address; `service_type`;
-    `registered_delivery`: 1 asks for a receipt, 0 for none, 17 also on the way; `validity`: tell the SMSC until when a message is worth
-    sending, at most `longest_validity` from now; `flash`: how the channel flash is asked for, by message class (`class`) or by
-    dest_addr_subunit (`subunit`).
+    header; `national`: languages whose GSM tables may be used where that saves a part (the handset must know them); `source_ton`
+    `source_npi` `dest_ton` `dest_npi`: a number, or `auto` by the form of the address; `service_type`; `registered_delivery`: 1 asks for
+    a receipt, 0 for none, 17 also on the way; `validity`: tell the SMSC until when a message is worth sending, at most
+    `longest_validity` from now; `flash`: how the channel flash is asked for, by message class (`class`) or by dest_addr_subunit
+    (`subunit`).
     Receipts: `id_form`: how a receipt writes the id that submit_sm_resp gave: `text` alike, `hex` or `decimal` where it writes the
     other's number, `auto`: learnt; `ask`: query_sm is understood, so a fate can be asked for; `join_wait`: how long the parts of a long
     inbound message wait for each other.
@@ -53,6 +55,7 @@ class SmppKeys(msgspec.Struct, frozen=True, kw_only=True):
     data_coding: dict[str, int] = msgspec.field(default_factory=lambda: {"gsm7": 0, "ucs2": 8})
     concat: Literal["payload", "udh", "sar"] = "udh"
     udh_bits: int = 8
+    national: tuple[str, ...] = ()
     source_ton: int | Auto = "auto"
     source_npi: int | Auto = "auto"
     dest_ton: int | Auto = "auto"
@@ -101,6 +104,9 @@ def check_keys(keys: SmppKeys) -> Iterator[tuple[str, str]]:
             yield key, f"is too short: at least {show_span(shortest)}"
     if keys.udh_bits not in (8, 16):
         yield "udh_bits", "must be 8 or 16"
+    unknown = [language for language in keys.national if language not in LANGUAGES]
+    if unknown:
+        yield "national", f"has no GSM table: {unknown[0]}; there are {', '.join(LANGUAGES)}"
     yield from _check_alphabets(keys)
 
 

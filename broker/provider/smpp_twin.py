@@ -6,7 +6,8 @@ A plugin's twin.py makes it its own. Meant for one machine; it keeps nothing bey
 
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from itertools import cycle
+from heapq import heappop, heappush
+from itertools import count, cycle
 
 import msgspec
 import trio
@@ -75,6 +76,8 @@ class SmscTwin:
         self.lines: list[Line] = []
         self.parcels: deque[DeliverSm] = deque()
         self._last = 1_000_000
+        self._due: list[tuple[int, int, Callable[[], None]]] = []
+        self._count = count()
         self._parts: dict[tuple[str, str, int, int], dict[int, tuple[bytes, int]]] = {}
 
     # --- what a test or a demo does
@@ -138,6 +141,24 @@ class SmscTwin:
         """Somebody may deliver."""
         for line in self.lines:
             line.wake()
+
+    def do_after(self, delay: int, do: Callable[[], None]) -> None:
+        """Now, or when so many milliseconds have passed and somebody is connected."""
+        if delay <= 0:
+            do()
+        else:
+            heappush(self._due, (find_now() + delay, next(self._count), do))
+
+    @property
+    def next_due(self) -> int | None:
+        """When `do_due` is wanted."""
+        return self._due[0][0] if self._due else None
+
+    def do_due(self, now: int) -> None:
+        """Do whose time has come."""
+        while self._due and self._due[0][0] <= now:
+            heappop(self._due)[2]()
+            self.hurry()
 
     def make_receipts(self, taken: Taken, now: int) -> list[DeliverSm]:
         """The receipts of a message, as many as `repeat` says."""

@@ -1,6 +1,8 @@
 """One connection to the simulated SMSC of `smpp_twin`: the trio shell on its side, and the answers that its script asks for."""
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import trio
@@ -25,7 +27,7 @@ STATES_BY_WORD: Final = {word: state for state, (word, _) in STATES.items()}
 
 def find_now() -> int:
     """The clock of links: milliseconds that never step back."""
-    return int(trio.current_time() * 1000)
+    return round(trio.current_time() * 1000)  # not cut off: the time of a deadline would read as a millisecond before it
 
 
 class Line:
@@ -54,13 +56,13 @@ class Line:
         """Until the connection ends."""
         with self._scope:
             async with trio.open_nursery() as nursery:
-                self._nursery = nursery
                 nursery.start_soon(self._write)
-                async for data in self.stream:
-                    self._hear(self.link.feed(bytes(data), find_now()))
-                    self.wake()
+                with suppress(trio.BrokenResourceError):
+                    async for data in self.stream:
+                        self._hear(self.link.feed(bytes(data), find_now()))
+                        self.wake()
                 nursery.cancel_scope.cancel()
-        for tag in self.link.lose():
+        for tag in [] if self.link.is_over else self.link.lose():
             self.twin.parcels.appendleft(tag)  # type: ignore[arg-type]  # tags are ours: what was delivered and not acknowledged
         self.twin.hurry()
 
@@ -70,15 +72,17 @@ class Line:
             data = self.link.take() + self._raw
             self._raw = b""
             if data:
-                await self.stream.send_all(data)
+                with suppress(trio.BrokenResourceError):  # then nothing comes from there any more either
+                    await self.stream.send_all(data)
                 continue
             if self.link.is_over:
                 self._scope.cancel()
                 return
-            deadline = self.link.next_deadline()
-            with trio.CancelScope(deadline=trio.current_time() + 3600 if deadline is None else deadline / 1000):
+            deadlines = [at for at in (self.link.next_deadline(), self.twin.next_due) if at is not None]
+            with trio.CancelScope(deadline=min(deadlines) / 1000 if deadlines else trio.current_time() + 3600):
                 await self._lot.park()
             self._hear(self.link.tick(find_now()))
+            self.twin.do_due(find_now())
 
     def _deliver(self) -> None:
         """What waits for a receiver goes to the first that there is."""
@@ -95,7 +99,7 @@ class Line:
                 pdu = event.tag
                 assert isinstance(pdu, DeliverSm)
                 if event.status:
-                    self._after(1_000, lambda pdu=pdu: self.twin.inject(pdu))  # type: ignore[misc]  # not durable there: again
+                    self.twin.do_after(1_000, partial(self.twin.inject, pdu))  # not durable there: again
                 else:
                     self.twin.acknowledged.append(pdu)
             elif isinstance(event, Lost):
@@ -168,7 +172,7 @@ class Line:
             if twin.receipt_delay >= 0:
                 self._report(taken)
 
-        self._after(delay, answer)
+        twin.do_after(delay, answer)
 
     def _answer(self, sequence: int, status: int, pdu: SubmitSmResp | None) -> None:
         self._held.append(lambda: self._say(sequence, status, pdu))
@@ -192,15 +196,4 @@ class Line:
                 twin.parcels.extend(parcels)
             twin.hurry()
 
-        self._after(max(self.twin.receipt_delay, 0), report)
-
-    def _after(self, delay: int, do: Callable[[], None]) -> None:
-        if delay <= 0:
-            do()
-        else:
-            self._nursery.start_soon(self._do_later, delay, do)
-
-    async def _do_later(self, delay: int, do: Callable[[], None]) -> None:
-        await trio.sleep(delay / 1000)
-        do()
-        self.wake()
+        self.twin.do_after(max(self.twin.receipt_delay, 0), report)

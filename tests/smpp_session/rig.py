@@ -24,12 +24,13 @@ def make_keys(**more: Any) -> Any:
 
 
 class NotingPort:
-    """A Port that keeps what it is told. `is_full`: it can store nothing. `delay`: seconds that a commit takes."""
+    """A Port that keeps what it is told. `is_full`: it can store nothing; `delay`: seconds that a commit takes; `stored`: ids it knows."""
 
     def __init__(self) -> None:
         self.receipts: list[Receipt] = []
         self.inbound: list[Inbound] = []
         self.calls: list[int] = []
+        self.stored: set[str] = set()
         self.reports: list[Outcome | None] = []
         self.is_up = trio.Event()
         self.is_full = False
@@ -42,10 +43,17 @@ class NotingPort:
         self.receipts += receipts
         self.inbound += inbound
         self.calls.append(len(receipts) + len(inbound))
-        return [receipt.ref for receipt in receipts]
+        known = ((form for form in (receipt.ref, *receipt.forms) if form in self.stored) for receipt in receipts)
+        return [next(forms, None) for forms in known]
 
     def now(self) -> int:
         return EPOCH + int(trio.current_time() * 1000)
+
+    @property
+    def state(self) -> str:
+        """What was reported last: `up`, or a class."""
+        last = self.reports[-1]
+        return "up" if last is None else last.class_
 
     def report(self, outcome: Outcome | None) -> None:
         self.reports.append(outcome)

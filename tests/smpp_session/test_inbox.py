@@ -1,0 +1,244 @@
+"""What an SMSC delivers: made durable first and acknowledged then, receipts in every form and order, long messages joined."""
+
+import pytest
+import trio
+from hypothesis import given
+from hypothesis import strategies as st
+from trio.testing import MockClock
+
+from broker.provider.smpp_inbound import Joiner, Piece
+from broker.provider.smpp_twin import SmscTwin
+from broker.smpp.pdu import DeliverSm
+from broker.smpp.tlv import Sar, make_sar
+from broker.text import Concat
+from broker.text.header import write_header
+from tests.smpp_session.rig import bound, make_valid
+
+
+def make_mo(text: bytes | str = b"hello", sender: str = "306912345678", **more: object) -> DeliverSm:
+    octets = text if isinstance(text, bytes) else text.encode("utf-16-be")
+    coding = {} if isinstance(text, bytes) else {"data_coding": 8}
+    fields = {"source_addr_ton": 1, "source_addr": sender, "destination_addr": "54321", "short_message": octets, **coding, **more}
+    return DeliverSm(**fields)  # type: ignore[arg-type]  # as the caller gives them
+
+
+def make_parts(text: str, size: int = 60, reference: int = 7, *, by_sar: bool = False) -> list[DeliverSm]:
+    cuts = [text[at : at + size] for at in range(0, len(text), size)]
+    made = []
+    for n, cut in enumerate(cuts, 1):
+        if by_sar:
+            made.append(make_mo(cut, tlvs=make_sar(Sar(reference, len(cuts), n))))
+        else:
+            header = write_header(Concat(reference, len(cuts), n), (0, 0))
+            made.append(make_mo(header + cut.encode("utf-16-be"), data_coding=8, esm_class=0x40))
+    return made
+
+
+async def test_nothing_is_acknowledged_before_it_is_durable(autojump_clock: MockClock) -> None:
+    async with bound() as rig:
+        rig.port.delay = 5
+        rig.twin.inject(make_mo())
+        await trio.sleep(4)
+        assert rig.twin.acknowledged == []
+        await trio.sleep(2)
+        assert [(each.sender, each.to, each.text) for each in rig.port.inbound] == [("+306912345678", "54321", "hello")]
+        assert len(rig.twin.acknowledged) == 1
+
+
+async def test_what_cannot_be_stored_comes_again(autojump_clock: MockClock) -> None:
+    async with bound() as rig:
+        rig.port.is_full = True
+        rig.twin.inject(make_mo())
+        await rig.send()
+        await trio.sleep(5)
+        assert (rig.twin.acknowledged, rig.port.receipts) == ([], [])
+        rig.port.is_full = False
+        await trio.sleep(5)
+        assert (len(rig.twin.acknowledged), len(rig.port.receipts), len(rig.port.inbound)) == (2, 1, 1)
+
+
+async def test_proof_outlives_a_full_disk(autojump_clock: MockClock) -> None:
+    async with bound(SmscTwin(answers=["late"], late=21_000, receipts=None)) as rig:
+        await rig.send()
+        rig.port.is_full = True
+        await trio.sleep(10)
+        assert rig.port.receipts == []
+        rig.port.is_full = False
+        await trio.sleep(5)
+        assert [receipt.token for receipt in rig.port.receipts] == ["m1/1"]
+
+
+async def test_what_comes_together_is_stored_together(autojump_clock: MockClock) -> None:
+    async with bound(window=100) as rig:
+        rig.port.delay = 0.01
+        await rig.submit(*(make_valid(n=n) for n in range(100)))
+        await trio.sleep(1)
+        assert len(rig.port.receipts) == 100
+        assert len(rig.port.calls) <= 3
+
+
+@pytest.mark.parametrize("form", ["both", "tlv", "text"])
+@pytest.mark.parametrize("stat", ["DELIVRD", "UNDELIV", "EXPIRED", "DELETED", "REJECTD", "ACCEPTD", "ENROUTE", "UNKNOWN"])
+async def test_receipts_in_every_form(form: str, stat: str, autojump_clock: MockClock) -> None:
+    classes = {"DELIVRD": "delivered", "EXPIRED": "expired", "DELETED": "canceled", "ACCEPTD": "progress", "ENROUTE": "progress"}
+    async with bound(SmscTwin(receipts=[stat], receipt_form=form)) as rig:
+        await rig.send()
+        await trio.sleep(1)
+        [receipt] = rig.port.receipts
+        assert receipt.class_ == classes.get(stat, "unrecognised" if stat == "UNKNOWN" else "undelivered")
+        assert (receipt.ref, receipt.code, receipt.recipient) == ("1000001", stat, None)
+        assert rig.port.inbound == []
+
+
+@pytest.mark.parametrize(
+    ("ids", "id_form"),
+    [
+        (("hex", "decimal"), "auto"),
+        (("HEX", "hex"), "auto"),
+        (("HEX", "decimal"), "decimal"),
+        (("decimal", "hex"), "hex"),
+        (("decimal", "decimal"), "text"),
+    ],
+)
+async def test_ids_in_every_form(ids: tuple[str, str], id_form: str, autojump_clock: MockClock) -> None:
+    async with bound(SmscTwin(ids=ids), id_form=id_form) as rig:
+        outcomes = await rig.submit(*(make_valid(n=n) for n in range(10)))
+        await trio.sleep(1)
+        for outcome, receipt in zip(outcomes, rig.port.receipts, strict=True):
+            assert outcome.refs[0] in (receipt.ref, *receipt.forms)
+
+
+async def test_the_form_of_ids_is_learnt(autojump_clock: MockClock) -> None:
+    async with bound(SmscTwin(ids=("hex", "decimal"))) as rig:
+        rig.port.stored.update(f"{ref:x}" for ref in range(1_000_000, 1_001_000))
+        for n in range(5):
+            await rig.send(n=n)
+            await trio.sleep(0.1)
+        assert len(rig.port.receipts[0].forms) > len(rig.port.receipts[-1].forms)
+        assert rig.port.receipts[-1].ref == rig.outcomes[0].refs[0]
+
+
+async def test_a_receipt_may_come_before_the_answer(autojump_clock: MockClock) -> None:
+    async with bound(SmscTwin(receipt_delay=-1, delay=100, repeat=3)) as rig:
+        outcome = await rig.send()
+        await trio.sleep(1)
+        assert {receipt.ref for receipt in rig.port.receipts} == set(outcome.refs)
+        assert len(rig.twin.acknowledged) == len(rig.port.receipts) == 3
+
+
+async def test_receipts_wait_for_a_link(autojump_clock: MockClock) -> None:
+    twin = SmscTwin(receipt_delay=100)
+    async with bound(twin) as rig:
+        await rig.send()
+        twin.cut()
+        await trio.sleep(10)
+        assert [receipt.class_ for receipt in rig.port.receipts] == ["delivered"]
+
+
+# --- messages from handsets
+
+
+@pytest.mark.parametrize(
+    ("octets", "coding", "text"),
+    [
+        (b"\x00\x11\x1b\x3d ok", 0, "@_~ ok"),
+        ("Ελλάδα".encode("utf-16-be"), 8, "Ελλάδα"),
+        ("naïve".encode("latin-1"), 3, "naïve"),
+        ("день".encode("iso8859-5"), 6, "день"),
+        ("😀".encode("utf-16-be"), 8, "😀"),
+        (b"flash", 0x10, "flash"),
+        (b"\xd8", 8, "\ufffd"),
+        (b"", 0, ""),
+    ],
+)
+async def test_alphabets(octets: bytes, coding: int, text: str, autojump_clock: MockClock) -> None:
+    async with bound() as rig:
+        rig.twin.inject(make_mo(octets, data_coding=coding))
+        await trio.sleep(1)
+        assert [each.text for each in rig.port.inbound] == [text]
+
+
+async def test_the_account_says_what_a_data_coding_means(autojump_clock: MockClock) -> None:
+    async with bound(data_coding={"latin1": 0, "ucs2": 8}) as rig:
+        rig.twin.inject(make_mo("naïve_".encode("latin-1")))
+        await trio.sleep(1)
+        assert [each.text for each in rig.port.inbound] == ["naïve_"]
+
+
+@pytest.mark.parametrize("by_sar", [False, True])
+@pytest.mark.parametrize("order", [[0, 1, 2], [2, 0, 1], [1, 1, 0, 2]])
+async def test_parts_are_joined(by_sar: bool, order: list[int], autojump_clock: MockClock) -> None:
+    text = "Καλημέρα κόσμε, " * 10
+    async with bound() as rig:
+        parts = make_parts(text, by_sar=by_sar)
+        for n in order[:-1]:
+            rig.twin.inject(parts[n])
+        await trio.sleep(2)
+        assert (rig.port.inbound, rig.twin.acknowledged) == ([], [])
+        rig.twin.inject(parts[order[-1]])
+        await trio.sleep(1)
+        assert [(each.text, each.segments) for each in rig.port.inbound] == [(text, 3)]
+        assert len(rig.twin.acknowledged) == 3
+
+
+async def test_parts_that_never_come(autojump_clock: MockClock) -> None:
+    async with bound(join_wait=10_000) as rig:
+        first, _, last = make_parts("a" * 60 + "b" * 60 + "c" * 10)
+        rig.twin.inject(first)
+        rig.twin.inject(last)
+        await trio.sleep(9)
+        assert rig.twin.acknowledged == []
+        await trio.sleep(2)
+        assert [(each.text, each.segments) for each in rig.port.inbound] == [("a" * 60 + "c" * 10, 2)]
+        assert len(rig.twin.acknowledged) == 2
+
+
+async def test_parts_of_a_lost_link_come_again(autojump_clock: MockClock) -> None:
+    async with bound() as rig:
+        first, second = make_parts("a" * 60 + "b")
+        rig.twin.inject(first)
+        await trio.sleep(1)
+        rig.twin.cut()
+        await trio.sleep(5)
+        rig.twin.inject(second)
+        await trio.sleep(20)
+        assert [each.text for each in rig.port.inbound] == ["a" * 60 + "b"]
+
+
+async def test_senders_with_one_reference_are_told_apart(autojump_clock: MockClock) -> None:
+    async with bound() as rig:
+        for sender in ("306912345678", "306912345679"):
+            for part in make_parts(f"from {sender[-1]} " + "x" * 70):
+                rig.twin.inject(make_mo(part.short_message, sender, data_coding=8, esm_class=0x40))
+        await trio.sleep(1)
+        assert sorted(each.text[:6] for each in rig.port.inbound) == ["from 8", "from 9"]
+
+
+class Held:
+    """What an acknowledgement would need."""
+
+
+@given(
+    st.lists(
+        st.tuples(st.sampled_from("abc"), st.integers(1, 4), st.integers(1, 4), st.integers(0, 500)).filter(lambda each: each[1] <= each[2])
+    )
+)
+def test_every_part_leaves_the_joiner_once(parts: list[tuple[str, int, int, int]]) -> None:
+    joiner: Joiner[Held] = Joiner(1_000, most=5)
+    now, kept, left = 0, [], []
+    for sender, part, total, step in parts:
+        now += step
+        held = Held()
+        if total == 1:
+            continue
+        kept.append(held)
+        group = joiner.add(Piece(sender, "1", b"", 0, concat=Concat(1, total, part)), held, now)
+        groups = [group] if group is not None else []
+        groups += joiner.list_due(now)
+        left += [each for group in groups for _, each in group.held.values()]
+        assert joiner._count <= 5
+    left += [each for group in joiner.list_due(now + 1_000) for _, each in group.held.values()]
+    assert len(set(left)) == len(left)
+    assert set(left) <= set(kept)
+    assert joiner._count == 0
+    assert joiner.next_due is None
