@@ -100,6 +100,7 @@ def aim(config: Any, place: TwinPlace) -> Any:
     names = {field.name for field in msgspec.structs.fields(type(config))}
     if place.url is not None:
         values |= dict.fromkeys(names & {"url", "long_url", "http_url"}, place.url)
+        values |= dict.fromkeys(names & {"soap_url"}, f"{place.url}/soap")  # a whole address, with a path
     if place.port is not None and "host" in names:
         values |= {"host": "127.0.0.1", "port": place.port}
         if "tls" in names:

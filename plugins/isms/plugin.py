@@ -1,28 +1,51 @@
-"""iSMS.gr (Greece) over its HTTP API: a GET for each message, answered with one line of plain text.
+"""iSMS.gr (Greece): SMS by HTTP or SOAP, number lookup (HLR) and the account's contacts by HTTP.
 
-Builds requests and reads answers. Never does I/O, reads a clock, or raises for an answer: what an answer does
-not prove is in doubt. The truth is the vendor's page (MANUAL); where it is silent, the choice stands below. SOAP,
-SMPP, flash, number lookup, contacts and the provider's own schedule are not in this version.
+Builds requests; `answers` reads lines of text, `soap` envelopes, `callback` what is sent to our `dlr-url`, `codes` has the words.
+Never does I/O, reads a clock, or raises for an answer: what an answer does not prove is in doubt. The truth is the vendor's page
+(MANUAL); where it is silent, the choice stands below. SMPP is not in this version.
 
 BUGS: credentials, text and number travel in the address, so keep `url` on https and the provider's logs in mind.
-Nothing recognises a repeat: without an id, what is in doubt only a receipt or a person resolves.
+Nothing recognises a repeat: without an id, what is in doubt only a receipt or a person resolves. One id answers for a whole call: a
+lost answer leaves all its messages in doubt.
 """
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Hashable, Sequence
 from decimal import ROUND_DOWN, Decimal
 from typing import Literal
 from urllib.parse import quote_plus, urlencode
 
 import msgspec
+from msgspec.structs import replace
 
-from broker.provider.contract import Ask, Balance, Call, Outcome, Receipt, Reply, Secret, Send, Traits
+from broker.provider.contract import (
+    Ask,
+    Balance,
+    Call,
+    CallbackRequest,
+    ContactChange,
+    Outcome,
+    Parsed,
+    Receipt,
+    Reply,
+    Secret,
+    Send,
+    Traits,
+    Unsuitable,
+)
+from broker.text.markup import MarkupError, escape_markup
 from broker.words.message import Message
 from broker.words.money import MICRO
 from broker.words.outcome import OutcomeClass
 from broker.words.receipt import ReceiptClass
+from broker.words.wall import find_start, read_zone, show_wall
 
-TITLE = "iSMS.gr, Greece (HTTP)"
+from .answers import read_contact, read_fate, read_lines, read_lookup, read_refusal, read_send
+from .callback import read_callback
+from .codes import CONTACTS, FATES, REFUSALS
+from .soap import read_answer, write_envelope, write_headers, write_part, write_recipients
+
+TITLE = "iSMS.gr, Greece (HTTP, SOAP)"
 MANUAL = "https://isms.gr/api-για-αποστολή-sms/ (a page without a date; its examples are of 2017)"
 
 
@@ -30,9 +53,11 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     """The account's own keys in broker.toml.
 
     `username`, `password`: those of the account. Both travel in the query string, so keep `url` on https.
-    `protocol`: "http"; "soap" and "smpp" are not in this version.
+    `protocol`: "http" or "soap" for what is sent and asked; credits, lookups and contacts go by HTTP. "smpp" is not in this version.
     `url`: scheme, host, port and any prefix before /api/http/.
-    `soap_url`: the whole address of the SOAP service; `host`, `port`: the SMPP server. Not in this version.
+    `soap_url`: the whole address of the SOAP service. `soap_namespace`: that of its operations.
+    `timezone`: that of the times which it is asked to keep.
+    `host`, `port`: the SMPP server. Not in this version.
     """
 
     username: str
@@ -40,6 +65,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     protocol: Literal["http", "soap", "smpp"] = "http"
     url: str = "https://cp.isms.gr"
     soap_url: str | None = None
+    soap_namespace: str = "urn:isms"
+    timezone: str = "Europe/Athens"
     host: str | None = None
     port: int | None = None
 
@@ -47,61 +74,82 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
 def check(config: Config) -> list[tuple[str, str]]:
     """What cannot be used as it stands: (key, problem and remedy) for each."""
     problems = []
-    if config.protocol != "http":
-        problems.append(("protocol", f'not in this version: "{config.protocol}"; write "http" or leave the key out'))
-    for key, protocol in (("soap_url", "soap"), ("host", "smpp"), ("port", "smpp")):
+    if config.protocol == "smpp":
+        problems.append(("protocol", 'not in this version: "smpp"; write "http" or "soap", or leave the key out'))
+    if config.protocol == "soap" and config.soap_url is None:
+        problems.append(("soap_url", "is missing: the page does not tell the address of the SOAP service; ask iSMS.gr for it"))
+    if not _is_namespace(config.soap_namespace):
+        problems.append(("soap_namespace", 'is no URI; write for example "urn:isms"'))
+    try:
+        read_zone(config.timezone)
+    except ValueError:
+        problems.append(("timezone", 'is no time zone; write for example "Europe/Athens"'))
+    for key in ("host", "port"):
         if getattr(config, key) is not None:
-            problems.append((key, f'not in this version: it belongs to protocol "{protocol}"; take it out'))
+            problems.append((key, 'not in this version: it belongs to protocol "smpp"; take it out'))
     return problems
 
 
-# One id answers a whole call, so a call could carry several recipients, but only of one text and one sender;
-# and a lost answer would then leave them all in doubt. Hence batch 1. query.php too asks for one recipient.
-TRAITS = Traits(
-    batch=1,
+TRAITS = Traits(  # those of `http`; see `traits`
+    channels=frozenset({"sms", "flash", "hlr"}),
+    batch=100,  # ours, for the length of the address: the page names no bound
     receipts=("callback", "poll"),
     ask_batch=1,
     unit="credits",
     doubt=frozenset({"token"}),
+    schedule=True,
 )
 
-CODES: dict[str, OutcomeClass] = {
-    "Authentication error.": "misconfigured",
-    "No recipients.": "misconfigured",
-    "Invalid sender identity.": "unsuitable",
-    "Insufficient credits.": "no_credit",
-    "Invalid scheduling date.": "unsuitable",
-}
+CODES: dict[str, OutcomeClass] = REFUSALS
 
-QUERY_CODES: dict[str, ReceiptClass] = {
-    "Queued": "progress",
-    "Pending": "progress",
-    "Delivered": "delivered",
-    "Failed": "undelivered",
-    "Authentication error.": "query_error",
-    "No message ID defined.": "query_error",
-    "No mobile defined.": "query_error",
-    "No such message or recipient.": "query_error",
-}
+QUERY_CODES: dict[str, ReceiptClass] = FATES
 
 
 def build(config: Config, sends: Sequence[Send], now: int) -> Call:
-    """The request for one message (manual: "HTTP API για αποστολή SMS").
+    """One request for all of `sends`, which are of one `shape` (manual: "HTTP API για αποστολή SMS", "SOAP API", "HLR lookup").
 
-    Raises ValueError for several messages, or a recipient that is no number.
+    Raises ValueError where they are not, or for a recipient that is no number; Unsuitable for a time or a text that cannot be sent.
     """
-    (send,) = sends
-    message = send.message
-    fields = {
-        "from": send.sender or "",
-        "to": _write_mobile(message.to),
-        "message": send.text,
-        # The manual's default is GSM, which mangles everything outside that alphabet: it is always said.
-        "coding": "GSM" if send.encoding == "gsm7" else "UTF-8",
-    }
-    if send.callback_url is not None:
-        fields["dlr-url"] = send.callback_url
+    first = sends[0]
+    if len(sends) > 1 and ({shape(config, send) for send in sends} != {shape(config, first)} or shape(config, first) is None):
+        raise ValueError("messages of several shapes in one call: ask shape() first")
+    mobiles = [_write_mobile(send.message.to) for send in sends]
+    if first.via == "hlr":
+        return _get(config, "hlr.php", {"mobiles": ",".join(mobiles)})
+    coding = "GSM" if first.encoding == "gsm7" else "UTF-8"
+    if config.protocol == "soap":
+        return _build_soap(config, first, mobiles, coding)
+    # The manual's default is GSM, which mangles everything outside that alphabet: it is always said.
+    fields = {"from": first.sender or "", "to": ",".join(mobiles), "message": first.text, "coding": coding}
+    if first.via == "flash":
+        fields["flash"] = "1"
+    start = _find_start(config, first, now)
+    if start is not None:
+        fields["schedule"] = show_wall(start, read_zone(config.timezone), "%Y-%m-%d %H:%M:%S")
+    if first.callback_url is not None:
+        fields["dlr-url"] = first.callback_url
     return _get(config, "send.php", fields)
+
+
+def _build_soap(config: Config, send: Send, mobiles: Sequence[str], coding: str) -> Call:
+    try:
+        text = write_part("message", send.text)
+    except MarkupError as error:
+        raise Unsuitable(f"the text {error}", "text") from None
+    sender = write_part("from", send.sender or "")
+    parts = (sender, write_recipients(mobiles), text, write_part("coding", coding), write_part("flash", send.via == "flash"))
+    return _post(config, "send", parts)
+
+
+def _find_start(config: Config, send: Send, now: int) -> int | None:
+    message = send.message
+    schedule = (message.options or {}).get("schedule")
+    if schedule is None:
+        return None
+    try:
+        return find_start(schedule, read_zone(config.timezone), message.accepted_at, message.valid_until, now)
+    except ValueError as error:
+        raise Unsuitable(str(error), "options.schedule") from None
 
 
 def _write_mobile(recipient: str) -> str:
@@ -116,8 +164,19 @@ def _get(config: Config, page: str, fields: dict[str, str]) -> Call:
     password = config.password.reveal()
     query = urlencode({"username": config.username, "password": password, **fields})
     # The URL holds the password as the query writes it, which may differ from the password itself.
-    secrets = tuple(dict.fromkeys(form for form in (password, quote_plus(password)) if form))
-    return Call("GET", f"{config.url.rstrip('/')}/api/http/{page}?{query}", secrets=secrets)
+    return Call("GET", f"{config.url.rstrip('/')}/api/http/{page}?{query}", secrets=_list_secrets(password, quote_plus(password)))
+
+
+def _post(config: Config, operation: str, parts: Sequence[str]) -> Call:
+    password = config.password.reveal()
+    account = (write_part("username", config.username), write_part("password", password))
+    headers = write_headers(config.soap_namespace, operation)
+    body = write_envelope(config.soap_namespace, operation, [*account, *parts])
+    return Call("POST", config.soap_url or "", headers, body, _list_secrets(password, escape_markup(password)))
+
+
+def _list_secrets(*forms: str) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(form for form in forms if form))
 
 
 def parse(config: Config, reply: Reply, sends: Sequence[Send]) -> list[Outcome]:
@@ -125,94 +184,102 @@ def parse(config: Config, reply: Reply, sends: Sequence[Send]) -> list[Outcome]:
     hidden = [config.password.reveal()]
     for send in sends:
         hidden += send.text, send.message.to.removeprefix("+")
-    lines = _read_lines(reply.body)
-    ids = [match[1] for line in lines if (match := _is_id(line))]
-    errors = [line for line in lines if line.startswith(_ERROR)]
-    if len(ids) == 1 and len(errors) <= 1 and len(lines) == 1 + len(errors):
-        code = _keep_code(_read_error(errors[0]), hidden) if errors else None
-        outcome = Outcome("accepted", code, refs=(ids[0],), evidence="anomaly" if errors else None)
-    else:
-        outcome = _read_refusal(lines, hidden)
-    return [outcome] * len(sends)
+    return [read_send(_read(config, reply, "ID:", sends[0].via), CODES, hidden)] * len(sends)
 
 
-_ERROR = "Error:"
-_STATUS = "Status:"
-_is_id = re.compile(r"ID: ?([0-9A-Za-z]{1,64})").fullmatch
-_is_credits = re.compile(r"Credits: ?([0-9]{1,12}(?:\.[0-9]{1,12})?)").fullmatch
-
-
-def _read_lines(body: bytes) -> list[str]:
-    try:
-        text = body.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        return []
-    return [line.strip() for line in text.splitlines() if line.strip()]
-
-
-def _read_error(line: str) -> str:
-    return line.removeprefix(_ERROR).strip()
-
-
-def _read_refusal(lines: list[str], hidden: Iterable[str]) -> Outcome:
-    if len(lines) != 1:
-        return Outcome("in_doubt", detail="the answer is not one line of text", evidence="unreadable")
-    (line,) = lines
-    code = _read_error(line)
-    if line.startswith(_ERROR) and code in CODES:
-        return Outcome(CODES[code], code)
-    return Outcome("in_doubt", _keep_code(code, hidden), "the manual has no such answer to this request")
-
-
-_LONGEST_CODE = 80
-_has_number = re.compile(r"[0-9]{6}").search
-
-
-def _keep_code(code: str, hidden: Iterable[str]) -> str | None:
-    # A code goes into events and logs, and an answer that nobody has seen may repeat what we sent.
-    if not code or len(code) > _LONGEST_CODE or not code.isprintable() or _has_number(code):
-        return None
-    return None if any(value and value in code for value in hidden) else code
+def _read(config: Config, reply: Reply, prefix: str, channel: str) -> list[str]:
+    """The lines of an answer to what is sent or asked; `prefix` is what HTTP would put before the value that SOAP returns."""
+    if config.protocol == "soap" and channel != "hlr":
+        return read_answer(reply.status, reply.body, prefix)
+    return read_lines(reply.status, reply.body)
 
 
 def query(config: Config, asks: Sequence[Ask], now: int) -> Call:
-    """The status of one recipient of one call (manual: "Έλεγχος κατάστασης απεσταλμένου μηνύματος").
+    """The status of one recipient of one call (manual: "Έλεγχος κατάστασης απεσταλμένου μηνύματος", "Έλεγχος αποτελέσματος …").
 
     Raises ValueError for several asks.
     """
     (ask,) = asks
-    return _get(config, "query.php", {"mid": ask.refs[0], "mobile": _write_mobile(ask.recipient)})
+    ref, mobile = ask.refs[0], _write_mobile(ask.recipient)
+    if config.protocol == "soap" and ask.channel != "hlr":
+        return _post(config, "query", [write_part("message_id", ref), write_part("mobile", mobile)])
+    return _get(config, "hlrquery.php" if ask.channel == "hlr" else "query.php", {"mid": ref, "mobile": mobile})
 
 
 def parse_query(config: Config, reply: Reply, asks: Sequence[Ask]) -> list[Receipt]:
-    """`Status: …`, or `Error: …` and anything else, which is the query's own trouble."""
-    lines = _read_lines(reply.body)
-    line = lines[0] if len(lines) == 1 else ""
-    class_: ReceiptClass = "query_error"
-    code = _read_error(line)
-    if line.startswith(_STATUS):
-        code = line.removeprefix(_STATUS).strip()
-        class_ = QUERY_CODES.get(code, "unrecognised")
+    """`Status: …`, or of a lookup its bare line; `Error: …` and anything else is the query's own trouble."""
     hidden = [config.password.reveal(), *(ask.recipient.removeprefix("+") for ask in asks)]
-    code_kept = _keep_code(code, hidden)
-    return [Receipt(class_, ref=ask.refs[0] if ask.refs else None, recipient=ask.recipient, code=code_kept) for ask in asks]
+    receipts = []
+    for ask in asks:
+        lines = _read(config, reply, "Status: ", ask.channel)
+        receipt = read_lookup(lines, hidden) if ask.channel == "hlr" else read_fate(lines, QUERY_CODES, hidden)
+        receipts.append(replace(receipt, ref=ask.refs[0] if ask.refs else None, recipient=ask.recipient))
+    return receipts
 
 
 def balance(config: Config, now: int) -> Call:
-    """The credits left (manual: "Έλεγχος διαθέσιμων credits")."""
+    """The credits left (manual: "Έλεγχος διαθέσιμων credits"), by HTTP under either protocol."""
     return _get(config, "credits.php", {})
 
 
 def parse_balance(config: Config, reply: Reply) -> list[Balance] | Outcome:
     """`Credits:3948.47`, a decimal; what is finer than a millionth of a credit is cut off."""
-    lines = _read_lines(reply.body)
+    lines = read_lines(reply.status, reply.body)
     match = _is_credits(lines[0]) if len(lines) == 1 else None
     if match is None:
-        return _read_refusal(lines, [config.password.reveal()])
+        return read_refusal(lines, CODES, [config.password.reveal()])
     amount = (Decimal(match[1]) * MICRO).to_integral_value(ROUND_DOWN)
     return [Balance("credits", "credits", int(amount))]
+
+
+def contact(config: Config, change: ContactChange, now: int) -> Call:
+    """Add to the account's address book, or delete from it (manual: "API για διαχείριση επαφών"); ValueError for any other action.
+
+    The page requires every parameter of an addition: one that is not known goes empty.
+    """
+    mobile = _write_mobile(change.mobile)
+    if change.action == "delete":
+        return _get(config, "deletecontact.php", {"mobile": mobile})
+    if change.action != "add":
+        raise ValueError("a contact is added or deleted")
+    fields = {"surname": change.surname, "name": change.name, "mobile": mobile, "comments": change.comments}
+    return _get(config, "savecontact.php", fields)
+
+
+def parse_contact(config: Config, reply: Reply) -> Outcome:
+    """`accepted` for the page's OK, Greek or Latin; else why not."""
+    return read_contact(read_lines(reply.status, reply.body), CONTACTS, [config.password.reveal()])
+
+
+def receipts(config: Config, request: CallbackRequest, now: int) -> Parsed:
+    """What a call to a message's `dlr-url` says."""
+    return read_callback(request)
 
 
 def buckets(config: Config, message: Message, sender: str | None) -> tuple[str, ...]:
     """The one purse that pays for everything."""
     return ("credits",)
+
+
+def shape(config: Config, send: Send) -> Hashable | None:
+    """A call carries one text from one sender at one time, to many; lookups go together. None for what cannot be sent at all."""
+    message = send.message
+    if send.via == "hlr":
+        return "hlr"
+    try:
+        start = _find_start(config, send, message.accepted_at)
+    except Unsuitable:
+        return None
+    return (send.via, send.sender, send.text, start)
+
+
+def traits(config: Config) -> Traits:
+    """TRAITS for the `protocol` chosen: SOAP knows no schedule and no `dlr-url`, and says a fault with status 500."""
+    if config.protocol == "soap":
+        statuses = TRAITS.statuses | {500}
+        return replace(TRAITS, receipts=("poll",), doubt=frozenset(), schedule=False, statuses=statuses)
+    return TRAITS
+
+
+_is_credits = re.compile(r"Credits: ?([0-9]{1,12}(?:\.[0-9]{1,12})?)").fullmatch
+_is_namespace = re.compile(r"[!#-;=?-~]{1,200}").fullmatch

@@ -34,6 +34,8 @@ class Variant(NamedTuple):
                 given[field.name] = Secret(secret)
             elif field.name in ("url", "long_url"):
                 given[field.name] = origin
+            elif field.name == "soap_url":
+                given[field.name] = f"{origin}/soap"
             elif field.required:
                 given.setdefault(field.name, DEMO)
         return self.plugin.config_type(**given)

@@ -33,8 +33,13 @@ CANARY = "canary 5&é\"'%+<$$"
 
 
 def sends_for(variant: Variant, count: int = 1) -> list[Send]:
+    """As many messages as one request may carry: of different texts, unless the provider takes one text for all."""
     number = NUMBERS.get(variant.name, "+4915112345678")
-    return [make_send(f"ciao {n}", number[:-1] + str(n), n=n) for n in range(1, count + 1)]
+    sends = [make_send(f"ciao {n}", number[:-1] + str(n), n=n) for n in range(1, count + 1)]
+    plugin, config = variant.plugin, variant.make_config()
+    if plugin.shape is None or len({plugin.shape(config, send) for send in sends}) == 1:
+        return sends
+    return [make_send("ciao 1", send.message.to, n=n) for n, send in enumerate(sends, 1)]
 
 
 def asks_for(variant: Variant, count: int = 1) -> list[Ask]:

@@ -1,12 +1,13 @@
 """iSMS.gr over HTTP: every row of its tables in PROVIDERS.md, its requests byte for byte."""
 
+from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from broker.provider.contract import Ask, Balance, Call, Outcome, Reply, Secret, Send
+from broker.provider.contract import Ask, Balance, Call, Outcome, Reply, Secret, Send, Unsuitable
 from broker.text import encoding_of
 from plugins.isms import plugin
 from tests.plugins import samples
@@ -29,6 +30,14 @@ def read_query(call: Call) -> dict[str, str]:
 
 # --- requests ---
 
+
+def schedule(at: object, **more: Any) -> Send:
+    """A message, valid for the first day of 1970, that the provider is to keep until `at`."""
+    send = make_send(**more)
+    send.message.options = {"schedule": at}
+    return send
+
+
 BUILT = [
     (make_send(), f"{AUTH}&from=ACME&to=306912345678&message=hi&coding=GSM"),
     (
@@ -41,6 +50,16 @@ BUILT = [
     (
         make_send(callback_url="https://sms.example.org/cb/isms/s/t?a=1"),
         f"{AUTH}&from=ACME&to=306912345678&message=hi&coding=GSM&dlr-url=https%3A%2F%2Fsms.example.org%2Fcb%2Fisms%2Fs%2Ft%3Fa%3D1",
+    ),
+    (make_send(channel="flash"), f"{AUTH}&from=ACME&to=306912345678&message=hi&coding=GSM&flash=1"),
+    (make_send(body="γεια"), f"{AUTH}&from=ACME&to=306912345678&message=%CE%B3%CE%B5%CE%B9%CE%B1&coding=UTF-8"),
+    (
+        schedule("1970-01-01 10:30", channel="flash", callback_url="https://x/t"),
+        f"{AUTH}&from=ACME&to=306912345678&message=hi&coding=GSM&flash=1&schedule=1970-01-01+10%3A30%3A00&dlr-url=https%3A%2F%2Fx%2Ft",
+    ),
+    (
+        schedule("1970-01-01T10:30:00Z"),
+        f"{AUTH}&from=ACME&to=306912345678&message=hi&coding=GSM&schedule=1970-01-01+12%3A30%3A00",
     ),
 ]
 
@@ -73,11 +92,42 @@ def test_a_recipient_that_could_be_two_is_never_sent(to: str) -> None:
         plugin.build(CONFIG, [make_send(to=to)], 0)
 
 
-def test_a_call_carries_one_message_or_one_ask() -> None:
-    with pytest.raises(ValueError, match="too many"):
-        plugin.build(CONFIG, [make_send(), make_send()], 0)
+def test_a_call_carries_one_text_to_many() -> None:
+    batch = [make_send(to=f"+30691234567{n}", n=n, callback_url=f"https://x/{n}") for n in range(3)]
+    assert plugin.build(CONFIG, batch, 0).url == (
+        f"{BASE}send.php?{AUTH}&from=ACME&to=306912345670%2C306912345671%2C306912345672&message=hi&coding=GSM&dlr-url=https%3A%2F%2Fx%2F0"
+    )
     with pytest.raises(ValueError, match="too many"):
         plugin.query(CONFIG, [make_ask(), make_ask()], 0)
+
+
+DIFFERENT = [
+    make_send("ho"),
+    make_send(sender="EMCA"),
+    make_send(sender=None),
+    make_send(channel="flash"),
+    make_send(channel="hlr"),
+    make_send(body="ho"),
+    schedule("1970-01-01 10:30"),
+    schedule("tomorrow"),
+]
+
+
+@pytest.mark.parametrize("other", DIFFERENT, ids=range(len(DIFFERENT)))
+def test_what_differs_goes_in_another_call(other: Send) -> None:
+    assert plugin.shape(CONFIG, make_send(n=2, to="+306999999999")) == plugin.shape(CONFIG, make_send()) is not None
+    assert plugin.shape(CONFIG, make_send()) != plugin.shape(CONFIG, other)
+    with pytest.raises(ValueError, match="several shapes"):
+        plugin.build(CONFIG, [make_send(), other], 0)
+
+
+@pytest.mark.parametrize("at", ["+1 day", "next Thursday", "last Monday", "+1 week 2 days 4 hours 2 seconds", "11 June 2017 11:00:00"])
+def test_only_the_absolute_form_of_a_schedule_is_sent(at: str) -> None:
+    for each in (at, "1970-01-02 03:00", "1969-12-31", 5):  # nor one that is past, or behind the message's validity
+        with pytest.raises(Unsuitable) as refusal:
+            plugin.build(CONFIG, [schedule(each)], 0)
+        assert refusal.value.code == "options.schedule"
+        assert plugin.shape(CONFIG, schedule(each)) is None
 
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=50)
@@ -272,13 +322,23 @@ def test_an_unknown_error_that_repeats_what_was_sent_keeps_no_code(line: str) ->
 # --- settings ---
 
 
-def test_what_is_not_in_this_version_is_said() -> None:
-    assert plugin.check(CONFIG) == []
-    bad = plugin.Config(username="u", password=Secret("p"), protocol="soap", soap_url="https://x", host="h", port=2775)
-    problems = plugin.check(bad)
-    assert [key for key, _ in problems] == ["protocol", "soap_url", "host", "port"]
-    assert all(text.startswith("not in this version") for _, text in problems)
-    assert '"soap"' in problems[0][1]
+KEYS: list[tuple[dict[str, Any], list[str]]] = [
+    ({}, []),
+    ({"protocol": "soap", "soap_url": "https://x/soap"}, []),
+    ({"protocol": "soap"}, ["soap_url"]),
+    ({"soap_namespace": 'a" b'}, ["soap_namespace"]),
+    ({"soap_namespace": ""}, ["soap_namespace"]),
+    ({"soap_namespace": "http://isms.gr/api?a=1;b"}, []),
+    ({"timezone": "Athens"}, ["timezone"]),
+    ({"protocol": "smpp", "host": "h", "port": 2775}, ["protocol", "host", "port"]),
+]
+
+
+@pytest.mark.parametrize(("keys", "named"), KEYS)
+def test_what_cannot_be_used_is_said(keys: dict[str, Any], named: list[str]) -> None:
+    problems = plugin.check(plugin.Config(username="u", password=Secret("p"), **keys))
+    assert [key for key, _ in problems] == named
+    assert all(text for _, text in problems)
 
 
 def test_one_purse_pays() -> None:

@@ -17,21 +17,15 @@ from broker.provider.answers import judge
 from broker.provider.contract import Outcome, Send, TwinRequest
 from broker.provider.http import Account
 from tests.plugins.catalog import DEMO, ORIGIN, VARIANTS, Variant
-from tests.plugins.samples import make_send
+from tests.plugins.test_conformance import NUMBERS, sends_for
 
 each_variant = pytest.mark.parametrize("variant", VARIANTS, ids=lambda variant: variant.label)
-NUMBERS = {"mitake": "+886912345678", "tatango": "+12025550100", "isms": "+306912345678", "subito": "+393351234567"}
 CANARY = "canary 5&é\"'%+<"
 TIMEOUT = 30_000
 NO_HEADERS: tuple[tuple[str, str], ...] = ()
 
 Serve = Callable[[trio.abc.Stream, Variant], Awaitable[None]]
 OpenStream = Callable[[str, int], Awaitable[trio.abc.Stream]]
-
-
-def make_sends(variant: Variant, count: int = 1) -> list[Send]:
-    number = NUMBERS.get(variant.name, "+4915112345678")
-    return [make_send(f"ciao {n}", number[:-1] + str(n), n=n) for n in range(1, count + 1)]
 
 
 async def submit(variant: Variant, config: Any, account: Account, sends: Sequence[Send]) -> list[Outcome]:
@@ -62,7 +56,7 @@ async def run(variant: Variant, serve: Serve, *, origin: str = ORIGIN, secret: s
                 pass  # our client has closed its end, as it should after a failure
 
         account = Account(max_connections=2, timeout=TIMEOUT, open_stream=open_stream)
-        outcomes = await submit(variant, variant.make_config(secret, origin), account, make_sends(variant, count))
+        outcomes = await submit(variant, variant.make_config(secret, origin), account, sends_for(variant, count))
         await account.aclose()
         nursery.cancel_scope.cancel()
     return outcomes
@@ -260,7 +254,7 @@ async def test_what_never_left_is_unreachable(
     autojump_clock: MockClock, variant: Variant, open_stream: OpenStream, evidence: str
 ) -> None:
     account = Account(max_connections=2, timeout=TIMEOUT, open_stream=open_stream)
-    (outcome,) = await submit(variant, variant.make_config(), account, make_sends(variant))
+    (outcome,) = await submit(variant, variant.make_config(), account, sends_for(variant))
     assert (outcome.class_, outcome.evidence) == ("unreachable", evidence)
 
 
@@ -283,7 +277,7 @@ async def test_a_wait_for_a_connection_is_unreachable(autojump_clock: MockClock,
     outcomes: list[Outcome] = []
 
     async def call() -> None:
-        outcomes.extend(await submit(variant, variant.make_config(), account, make_sends(variant)))
+        outcomes.extend(await submit(variant, variant.make_config(), account, sends_for(variant)))
 
     async with trio.open_nursery() as nursery:
         nursery.start_soon(call)
