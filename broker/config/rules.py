@@ -182,7 +182,6 @@ def _check_carrier(channel: str) -> None:
 
 def rule_forms(providers: Collection[str], groups: Mapping[str, tuple[str, ...]]) -> Forms:
     """One of [[rules]]; `providers` and `groups` are the names that it may use."""
-    copies = 'the attempt stays in doubt until proof comes or doubt_deadline; write "hold"'
     return {
         "name": TEXT,
         "match": struct_of(Match, match_forms(groups)),
@@ -195,7 +194,7 @@ def rule_forms(providers: Collection[str], groups: Mapping[str, tuple[str, ...]]
         "validity": SOME_SPAN,
         "window": plain(_read_window, example='"08:00-20:00 local"'),
         "max_attempts": whole(1, 1_000_000),
-        "in_doubt": choice(("hold",), "in-doubt policy", {"resend": copies, "failover": copies}),
+        "in_doubt": choice(("hold", "resend", "failover"), "in-doubt policy"),
         "doubt_wait": SPAN,
         "doubt_deadline": SOME_SPAN,
         "max_copies": whole(1, 100),

@@ -18,7 +18,8 @@ class Flight(msgspec.Struct, gc=False):
     """The message, its open attempt, and the rule and lane that it began with (a reload changes neither).
 
     `body` is the text to send where the rule has one of its own for the attempt's channel; `shape`: what the messages that share
-    its request have to be like, None: it has one of its own.
+    its request have to be like, None: it has one of its own; `replaced`: the attempt in doubt that this one, another copy, abandons
+    as it opens.
     """
 
     lane: "Lane"
@@ -28,6 +29,7 @@ class Flight(msgspec.Struct, gc=False):
     is_probe: bool = False
     body: str | None = None
     shape: Hashable | None = None
+    replaced: Attempt | None = None
 
     def may_join(self, batch: Sequence["Flight"]) -> bool:
         """A request is for messages of one shape, and never for one recipient twice: answers and receipts are told apart by it."""

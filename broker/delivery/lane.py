@@ -5,7 +5,7 @@ provider wins by then. Ranking and booking are synchronous; I/O happens in `carr
 """
 
 from collections import deque
-from collections.abc import Hashable
+from collections.abc import Awaitable, Callable, Hashable
 from decimal import Decimal
 
 import trio
@@ -14,11 +14,12 @@ from broker.delivery.carry import Carrier, carry
 from broker.delivery.exchange import Bell, Exchange
 from broker.delivery.flight import Flight
 from broker.delivery.health import Health, RateBucket
+from broker.delivery.launch import launch
 from broker.delivery.ledger import Ledger
 from broker.delivery.recent import Recent
 from broker.delivery.router import bar, expire, find_place, put_off
 from broker.routing import Candidate, Rule, Standing
-from broker.store.contract import Answer, Change, Put, Step
+from broker.store.contract import Answer, Put
 from broker.words.attempt import Attempt
 from broker.words.channel import account_of
 from broker.words.message import Message
@@ -53,6 +54,8 @@ class Lane:
         self._size = 0
         self._ids: set[str] = set()
         self._leaving: list[str] = []
+        self._replaced: dict[str, Attempt] = {}
+        self.replays = 0
         self._credits = list(SHARES)
         self._has_more = True
         self._due_at: int | None = None
@@ -116,6 +119,17 @@ class Lane:
         else:
             self.ex.wake(self.name, message.next_at, now)
 
+    def reopen(self, message: Message, rule: Rule, candidate: Candidate, replaced: Attempt) -> None:
+        """Another copy of a message in doubt: its attempt opens in the transaction that abandons `replaced`, when its turn comes."""
+        if message.id not in self._ids:
+            self._replaced[message.id] = replaced
+            self._add((message, rule, candidate, self.ex.epoch))
+
+    def start_soon(self, work: Callable[..., Awaitable[object]], *args: object) -> None:
+        """Do `work` beside this lane's sending, until the lane ends."""
+        assert self._nursery is not None  # a lane that has begun
+        self._nursery.start_soon(work, *args)
+
     def _add(self, waiting: Waiting) -> None:
         message = waiting[0]
         if message.id in self._ids:
@@ -131,6 +145,7 @@ class Lane:
         for queue in self._queues:
             queue.clear()
         self._ids.clear()
+        self._replaced.clear()
         self._size = 0
         self._has_more = True
 
@@ -219,17 +234,24 @@ class Lane:
     def _start(self, waiting: Waiting, now: int, batch: list[Flight]) -> bool:
         """Open an attempt for one message, or let it go elsewhere. False when the lane must wait before the next."""
         message, rule, candidate, epoch = waiting
+        is_copy = message.id in self._replaced
+        is_barred = message.to in self.ex.suppressions.scopes
+        if is_copy and (is_barred or now >= message.valid_until or epoch != self.ex.epoch):
+            self._ids.discard(message.id)
+            del self._replaced[message.id]
+            return True  # it stays in doubt, and whoever looks at that decides again
         if now >= message.valid_until:
             self._leaving.append(message.id)
             expire(self.ex, message, now)
             return True
-        if message.to in self.ex.suppressions.scopes and bar(self.ex, message, self.carrier.find_sender(message), now):
+        if is_barred and bar(self.ex, message, self.carrier.find_sender(message), now):
             self._leaving.append(message.id)
             return True
-        if epoch != self.ex.epoch or rule is None or candidate is None or rule.credit_matters or not self._can_pay(candidate):
+        is_old = epoch != self.ex.epoch or rule is None or rule.credit_matters
+        if not is_copy and (is_old or candidate is None or not self._can_pay(candidate)):
             rule, candidate = self._rank_again(message, now)
-            if rule is None or candidate is None:
-                return True
+        if rule is None or candidate is None:
+            return True
         opening = None if rule.window is None else rule.find_opening(message, now)
         if opening is not None:
             self._leaving.append(message.id)
@@ -304,25 +326,17 @@ class Lane:
     def _open(self, message: Message, rule: Rule, candidate: Candidate, now: int) -> Flight:
         ex = self.ex
         n = message.attempts + 1
+        key = f"{message.id.replace('-', '')}n{n}"
         attempt = Attempt(
-            message.id,
-            n,
-            self.name,
-            ex.make_token(),
-            now,
-            "open",
-            f"{message.id.replace('-', '')}n{n}",
-            self.carrier.find_sender(message),
-            parts=candidate.segments,
-            price=candidate.price,
-            currency=candidate.currency,
-            bucket=candidate.bucket,
-            credit=candidate.cost,
-            doubt=rule.doubt,
+            message.id, n, self.name, ex.make_token(), now, "open", key, self.carrier.find_sender(message), parts=candidate.segments,
+            price=candidate.price, currency=candidate.currency, bucket=candidate.bucket, credit=candidate.cost, doubt=rule.doubt,
             channel=candidate.channel,
-        )
+        )  # fmt: skip
         body = None if candidate.channel is None else rule.find_body(candidate.channel, message)
-        flight = Flight(self, message, attempt, rule, self.is_probed, body)
+        replaced = self._replaced.pop(message.id, None)
+        if replaced is not None and replaced.provider == self.name:
+            attempt.key = replaced.key  # they may repeat each other: a provider that knows a key sends one of them
+        flight = Flight(self, message, attempt, rule, self.is_probed, body, replaced=replaced)
         if flight.is_probe:
             self.health.is_probing = True
             self.health.show(now)
@@ -332,36 +346,15 @@ class Lane:
 
     def _launch(self, batch: list[Flight]) -> None:
         """Journal the opened attempts; when they are durable, carry them in one call."""
-        now = self.ex.now()
-        until = now + self.settings.timeout
-        ready: list[Flight] = []
-        left = len(batch)
+        launch(self, batch, self._send)
 
-        def make_done(flight: Flight) -> None:
-            def done(answer: Answer, _value: object) -> None:
-                nonlocal left
-                left -= 1
-                if answer is Answer.DONE:
-                    # Not before: the row of a message just accepted is made from this very value, perhaps in this same commit.
-                    message.status, message.attempts, message.lane, message.next_at = "sending", flight.attempt.n, self.name, until
-                    self.ex.queued -= 1
-                    ready.append(flight)
-                else:
-                    if flight.is_probe:
-                        self.health.is_probing = False  # nothing went out: another message may be the probe
-                    self.ledger.settle(flight.attempt, debit=False)
-                    self.release(flight)
-                    self._has_more = True
-                if not left and ready:
-                    self._send(ready)
-
-            message = flight.message
-            entry = self.ex.teller.tell(message, "sending", now, flight.attempt, rule=flight.rule.name)
-            change = Change("sending", None, self.name, until, None, flight.rule.name, flight.attempt.n)
-            self.ex.journal.put(Step(message.id, ("queued",), change, (entry,), flight.attempt, (), done))
-
-        for flight in batch:
-            make_done(flight)
+    def note_failed(self, flight: Flight) -> None:
+        """The attempt could not be opened: its message is somebody else's by now, or the disk is full. Nothing went out."""
+        if flight.is_probe:
+            self.health.is_probing = False  # another message may be the probe
+        self.ledger.settle(flight.attempt, debit=False)
+        self.release(flight)
+        self._has_more = True
 
     def _send(self, ready: list[Flight]) -> None:
         """Carry durable attempts: an HTTP batch in a call of its own, a session's with whatever else this commit made ready."""

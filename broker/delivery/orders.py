@@ -9,22 +9,17 @@ from typing import Any
 import msgspec
 
 from broker.delivery.accept import Refused
+from broker.delivery.doubt import resolve_accepted, resolve_refused
 from broker.delivery.exchange import BY_A_PERSON, Exchange
 from broker.delivery.lane import Lane
 from broker.delivery.notes import keep_state
 from broker.delivery.router import put_decision
-from broker.policy import Decision, decide
-from broker.policy.polls import find_next_query
-from broker.store.contract import Answer, Change, Put, Shut, Step
-from broker.words.attempt import Attempt
+from broker.policy import Decision
+from broker.store.contract import Answer, Change, Put, Step
 from broker.words.clock import show_time
 from broker.words.message import Message
-from broker.words.outcome import Outcome
-from broker.words.status import FINAL
 
 Reply = Callable[[dict[str, Any]], None]
-POISON = 3
-"""A message that was open at so many crashes is suspected of causing them."""
 CANCELABLE = ("scheduled", "queued", "held")
 PAGE = 500
 
@@ -173,88 +168,15 @@ class Orders:
         if not doubted:
             raise Refused("not_in_doubt", f"the message is {message.status}; none of its attempts is in doubt", "id")
         attempt = doubted[-1]
+
+
+        def heard(status: str | None) -> None:
+            reply(_STALE if status is None else {"ok": True, "id": id_, "status": status})
+
         if outcome == "accepted":
-            self._resolve_accepted(message, attempt, reply)
+            resolve_accepted(self.ex, message, attempt, "a person says that the provider has it", heard)
         else:
-            self._resolve_refused(message, attempt, reply)
-
-    def _resolve_accepted(self, message: Message, attempt: Attempt, reply: Reply) -> None:
-        ex = self.ex
-        now = ex.now()
-        lane = ex.lanes.get(attempt.provider)
-        shut = Shut(attempt.n, (attempt.state,), "accepted", None)
-        detail = "a person says that the provider has it"
-        if lane is None or not lane.traits.receipts:
-            status, next_at, lane_name, final_at = "unconfirmed", 0, None, now
-        else:
-            status, lane_name, final_at = "sent", lane.name, None
-            next_at = find_next_query(lane.settings, attempt.closed_at or now, now, lane.can_query and bool(attempt.refs))
-        change = Change(status, detail, lane_name, next_at, None, None, None, final_at)
-        entries = [ex.teller.tell(message, "sent", now, attempt, detail=detail)]
-        if status != "sent":
-            entries.append(ex.teller.tell(message, status, now, attempt, detail=detail))
-
-        def done(answer: Answer, _value: object) -> None:
-            if answer is not Answer.DONE:
-                reply(_STALE)
-                return
-            if lane is not None:
-                if attempt.state == "in_doubt":
-                    lane.ledger.settle(attempt, debit=True)
-                lane.poll_bell.ring_at(next_at)
-            reply({"ok": True, "id": message.id, "status": status})
-
-        ex.journal.put(Step(message.id, (message.status,), change, tuple(entries), None, (shut,), done))
-
-    def _resolve_refused(self, message: Message, attempt: Attempt, reply: Reply) -> None:
-        ex = self.ex
-        now = ex.now()
-        lane = ex.lanes.get(attempt.provider)
-        shut = Shut(attempt.n, (attempt.state,), "refused", None)
-        detail = "a person says that it was not sent"
-        rule = ex.find_rule(message, now)
-        sides = ex.look_around(message, now, except_n=attempt.n)
-        if message.status in FINAL:
-            self._note_refused(message, attempt, shut, detail, reply)
-            return
-        if now >= message.valid_until or rule is None:
-            status = "unknown" if sides.doubted else "expired" if sides.accepted is None else sides.accepted or "unconfirmed"
-            decision = Decision("end", status, 0, message.progress, detail=detail)
-        elif message.progress.crashes >= POISON:
-            decision = Decision("hold", "held", message.valid_until, message.progress, detail="poison")
-        else:
-            outcome = Outcome("unreachable", None, detail)
-            decision = decide(message, outcome, rule, attempt.candidate, now, lambda: sides)
-        is_end = decision.kind == "end"
-        change = Change(
-            decision.status, detail, decision.lane, decision.at, decision.progress, rule.name if rule else None, None,
-            now if is_end else None,
-        )  # fmt: skip
-        shown = decision.at if decision.status == "queued" else None
-        entry = ex.teller.tell(message, decision.status, now, attempt, detail=detail, next_at=shown)
-
-        def done(answer: Answer, _value: object) -> None:
-            if answer is not Answer.DONE:
-                reply(_STALE)
-                return
-            if lane is not None and attempt.state == "in_doubt":
-                lane.ledger.settle(attempt, debit=False)
-            if not is_end:
-                ex.queued += 1
-                ex.wake(decision.lane, decision.at, now)
-            reply({"ok": True, "id": message.id, "status": decision.status})
-
-        ex.journal.put(Step(message.id, (message.status,), change, (entry,), None, (shut,), done))
-
-    def _note_refused(self, message: Message, attempt: Attempt, shut: Shut, detail: str, reply: Reply) -> None:
-        """The message has ended already: what the person knows is kept with the attempt, and the feed hears of it."""
-        ex = self.ex
-        entry = ex.teller.tell(message, message.status, ex.now(), attempt, type_="message.receipt", detail=detail)
-
-        def done(answer: Answer, _value: object) -> None:
-            reply({"ok": True, "id": message.id, "status": message.status} if answer is Answer.DONE else _STALE)
-
-        ex.journal.put(Step(message.id, (message.status,), None, (entry,), None, (shut,), done))
+            resolve_refused(self.ex, message, attempt, "a person says that it was not sent", heard)
 
     def pause(self, name: str | None, how: str) -> dict[str, Any]:
         """`paused` or `draining`: no new attempts; what is under way ends."""

@@ -7,6 +7,7 @@ import msgspec
 
 from broker.delivery.exchange import Exchange
 from broker.delivery.receipts import review_inbox
+from broker.policy.doubt import plan_doubt
 from broker.store.contract import Change, Shut, Step
 from broker.store.failpoints import failpoint
 from broker.words.attempt import Attempt
@@ -42,8 +43,10 @@ def _doubt(ex: Exchange, attempt: Attempt) -> None:
         return
     progress = msgspec.structs.replace(message.progress, crashes=message.progress.crashes + 1)
     detail = "the broker stopped before the answer came"
-    deadline = now + attempt.doubt.deadline
-    change = Change("in_doubt", detail, None, deadline, progress)
+    attempt.closed_at = now
+    lane = ex.lanes.get(attempt.provider)
+    at = plan_doubt(attempt, 1, 0 if lane is None else lane.traits.memory, now).at
+    change = Change("in_doubt", detail, None, at, progress)
     shut = Shut(attempt.n, ("open",), "in_doubt", now, "in_doubt", None, detail)
     entry = ex.teller.tell(message, "in_doubt", now, attempt, class_="in_doubt", detail=detail)
     ex.journal.put(Step(message.id, ("sending",), change, (entry,), None, (shut,), None, True))

@@ -13,6 +13,7 @@ from broker.delivery.flight import Flight
 from broker.delivery.notes import note_outcome, suppress
 from broker.delivery.receipts import claim
 from broker.policy import Decision, Sides, decide, lay_out_partial
+from broker.policy.doubt import plan_doubt
 from broker.policy.polls import find_next_query
 from broker.store.contract import Answer, Change, Entry, Shut, Step
 from broker.words.outcome import Outcome
@@ -143,7 +144,8 @@ def _write_up(ex: Exchange, flight: Flight, outcome: Outcome, decision: Decision
             is_odd = outcome.evidence == "anomaly" and lane.can_query
             next_at = now if is_odd else find_next_query(lane.settings, now, now, lane.can_query)
     elif kind == "doubt":
-        next_at = now + attempt.doubt.deadline
+        attempt.closed_at = now
+        next_at = plan_doubt(attempt, 1, lane.traits.memory, now).at
         lane_name = None
     elif kind == "end":
         final_at = now

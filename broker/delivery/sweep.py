@@ -8,36 +8,16 @@ from collections.abc import Callable
 
 import trio
 
+from broker.delivery.doubt import look_at_doubt
 from broker.delivery.exchange import Exchange
 from broker.delivery.router import expire, start
-from broker.store.contract import Answer, Change, Shut, Step
 from broker.store.failpoints import failpoint
 from broker.words.message import Message
 
 PAGE = 500
 
 
-def end_doubt(ex: Exchange, message: Message, now: int) -> None:
-    """The deadline of a doubt is over: `unknown`; its attempts count as debited (CONTRACT §1, Money)."""
-    attempts = ex.query.find_attempts(message.id)
-    doubted = [attempt for attempt in attempts if attempt.state == "in_doubt"]
-    shuts = tuple(Shut(attempt.n, ("in_doubt",), "abandoned", None) for attempt in doubted)
-    last = doubted[-1] if doubted else None
-    detail = "no proof either way within doubt_deadline"
-    entry = ex.teller.tell(message, "unknown", now, last, class_="in_doubt", code=last.code if last else None, detail=detail)
-    change = Change("unknown", detail, None, 0, None, None, None, now)
-
-    def done(answer: Answer, _value: object) -> None:
-        if answer is Answer.DONE:
-            for attempt in doubted:
-                lane = ex.lanes.get(attempt.provider)
-                if lane is not None:
-                    lane.ledger.settle(attempt, debit=True)
-
-    ex.journal.put(Step(message.id, ("in_doubt",), change, (entry,), None, shuts, done, False))
-
-
-WAITING: dict[str, Callable[[Exchange, Message, int], None]] = {"held": expire, "in_doubt": end_doubt, "scheduled": start}
+WAITING: dict[str, Callable[[Exchange, Message, int], None]] = {"held": expire, "in_doubt": look_at_doubt, "scheduled": start}
 """What follows when the `next_at` of a waiting message has come."""
 
 

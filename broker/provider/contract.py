@@ -217,6 +217,12 @@ class Traits(msgspec.Struct, frozen=True, kw_only=True):
     cancel: bool = False
     options: frozenset[str] | None = frozenset()
 
+    @property
+    def memory(self) -> int:
+        """Milliseconds for which the provider knows a repeat of a request, by its key or its bytes, where that is proof of the first."""
+        by_key = self.idempotency if "key" in self.doubt else 0
+        return max(by_key, self.duplicate_window if "duplicate" in self.doubt else 0)
+
 
 class CallbackRequest(msgspec.Struct, frozen=True):
     """What a provider sent to our callback address, its secret already checked: `query` is raw, header names in lower case.

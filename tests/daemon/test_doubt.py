@@ -142,11 +142,90 @@ async def test_the_credit_of_a_doubt_stays_reserved(make_house: MakeHouse, autoj
     assert await look() == ("9", "0")
 
 
-async def test_a_repeat_of_a_key_at_the_provider_is_no_second_copy(make_house: MakeHouse, autojump_clock: MockClock) -> None:
+async def test_a_repeat_of_a_key_at_the_provider_is_proof_and_no_second_copy(make_house: MakeHouse, autojump_clock: MockClock) -> None:
     house = await make_house({"providers": {"north": mitake("north", api="mtk", query=["10s"])}}, {"north": {"answers": ["cut"]}})
     id_ = await house.take(to="+886912345678")
     await house.until(id_, "in_doubt", within=1)
-    await trio.sleep(14 * MINUTE)
+    reply = await house.until(id_, "sent", within=9)
     assert len(house.twins["north"].sent) == 1
-    assert (await house.order("resolve", id=id_, outcome="accepted"))["ok"]
-    assert house.find(id_) in ("sent", "delivered")
+    assert [each["state"] for each in reply["attempts"]] == ["accepted"]
+    assert reply["attempts"][0]["provider_refs"] == [house.twins["north"].sent[0][2]]
+    await house.until(id_, "delivered", within=60)
+    assert house.ex.lanes["north"].ledger.buckets["points"].reserved == 0
+
+
+async def test_failover_sends_one_more_copy_to_the_next(make_house: MakeHouse, autojump_clock: MockClock) -> None:
+    house, id_ = await make_doubt(make_house, in_doubt="failover", doubt_wait="30s")
+    await trio.sleep(29)
+    assert house.find(id_) == "in_doubt"
+    reply = await house.until(id_, "unconfirmed", within=5)
+    assert [(each["provider"], each["state"]) for each in reply["attempts"]] == [("a", "abandoned"), ("b", "accepted")]
+    assert reply["message"]["copies"] == 2
+    assert path_of(reply)[1:] == [("sending", "a", None), ("in_doubt", "a", "in_doubt"), ("sending", "b", None), *path_of(reply)[4:]]
+    assert house.ex.queued == 0
+
+
+async def test_resend_goes_to_the_same_account_under_the_same_key(make_house: MakeHouse, autojump_clock: MockClock) -> None:
+    house, id_ = await make_doubt(make_house, in_doubt="resend")
+    reply = await house.until(id_, "unconfirmed", within=70)
+    assert [(each["provider"], each["state"]) for each in reply["attempts"]] == [("a", "abandoned"), ("a", "accepted")]
+    keys = {attempt.key for attempt in house.query.find_attempts(id_)}
+    assert len(keys) == 1
+
+
+@pytest.mark.parametrize(("most", "copies"), [(1, 1), (2, 2), (3, 3)])
+async def test_never_more_copies_than_the_rule_allows(most: int, copies: int, make_house: MakeHouse, autojump_clock: MockClock) -> None:
+    settings = {
+        "providers": {name: loopback("in_doubt") for name in "abcd"},
+        "rules": [rule(*"abcd", in_doubt="failover", max_copies=most, doubt_wait="10s", doubt_deadline="10m")],
+    }
+    house = await make_house(settings)
+    id_ = await house.take()
+    reply = await house.until(id_, "unknown", within=40 * MINUTE)
+    assert [each["provider"] for each in reply["attempts"]] == list("abcd")[:copies]
+    assert {each["state"] for each in reply["attempts"]} == {"abandoned"}
+    assert reply["message"]["copies"] == copies
+
+
+async def test_nobody_left_for_another_copy_is_waited_for(make_house: MakeHouse, autojump_clock: MockClock) -> None:
+    house, id_ = await make_doubt(make_house, in_doubt="failover", doubt_wait="10s")
+    assert (await house.order("pause", name="b"))["ok"]
+    await trio.sleep(60)
+    assert house.find(id_) == "in_doubt"
+    assert (await house.order("resume", name="b"))["ok"]
+    reply = await house.until(id_, "unconfirmed", within=10)
+    assert [each["state"] for each in reply["attempts"]] == ["abandoned", "accepted"]
+
+
+async def test_no_copy_after_validity(make_house: MakeHouse, autojump_clock: MockClock) -> None:
+    house, id_ = await make_doubt(make_house, in_doubt="failover", doubt_wait="10s", validity="5s")
+    reply = await house.until(id_, "unknown", within=20 * MINUTE)
+    assert [each["provider"] for each in reply["attempts"]] == ["a"]
+
+
+async def test_a_refused_copy_goes_on_and_never_ends_failed(make_house: MakeHouse, autojump_clock: MockClock) -> None:
+    settings = {
+        "providers": {"a": loopback("in_doubt"), "b": loopback("rejected")},
+        "rules": [rule("a", "b", in_doubt="failover", doubt_wait="10s")],
+    }
+    house = await make_house(settings)
+    id_ = await house.take()
+    reply = await house.until(id_, "unknown", within=20 * MINUTE)
+    assert [each["state"] for each in reply["attempts"]] == ["abandoned", "refused"]
+
+
+async def test_the_policy_is_the_one_of_the_opening(make_house: MakeHouse, autojump_clock: MockClock) -> None:
+    house, id_ = await make_doubt(make_house)  # hold
+    house.write({"providers": {"a": loopback(), "b": loopback()}, "rules": [rule("a", "b", in_doubt="failover", doubt_wait="1s")]})
+    assert (await house.order("reload"))["ok"]
+    reply = await house.until(id_, "unknown", within=20 * MINUTE)
+    assert len(reply["attempts"]) == 1
+
+
+async def test_another_copy_over_a_restart(make_house: MakeHouse, autojump_clock: MockClock, nursery: trio.Nursery) -> None:
+    house, id_ = await make_doubt(make_house, in_doubt="failover", doubt_wait="30s")
+    await house.stop()
+    await trio.sleep(100)
+    await house.start(nursery)
+    reply = await house.until(id_, "unconfirmed", within=5)
+    assert [each["state"] for each in reply["attempts"]] == ["abandoned", "accepted"]

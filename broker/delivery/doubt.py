@@ -1,0 +1,221 @@
+"""Attempts in doubt: proof looked for, another copy where the rule allows one, `unknown` at the deadline (DESIGN, "In doubt").
+
+What may be done when is `policy.doubt`'s to say; here it is done. A repeat that proves something is no attempt of its own: its row is
+the first one's, and the provider's memory keeps it from being a second copy. Another copy is an attempt like any other, opened in the
+same transaction that abandons the one in doubt.
+"""
+
+import logging
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from broker.delivery.exchange import Exchange
+from broker.policy import Decision, decide
+from broker.policy.doubt import find_due, judge_replay, plan_doubt
+from broker.policy.polls import find_next_query
+from broker.provider.contract import Send
+from broker.store.contract import Answer, Change, Shut, Step
+from broker.store.failpoints import failpoint
+from broker.words.attempt import Attempt
+from broker.words.clock import SECOND
+from broker.words.message import Message
+from broker.words.outcome import Outcome
+from broker.words.status import COPIES, FINAL
+
+if TYPE_CHECKING:
+    from broker.delivery.lane import Lane
+
+log = logging.getLogger("broker.delivery")
+
+AGAIN = 5 * SECOND
+"""When nobody could take another copy, or its lane was full, it is tried again after this."""
+AT_ONCE = 4
+POISON = 3
+"""A message that was open at so many crashes is suspected of causing them."""
+
+Heard = Callable[[str | None], None]
+"""Told the message's status once a resolution is durable, None where it came too late."""
+
+
+def look_at_doubt(ex: Exchange, message: Message, now: int) -> None:
+    """The time of a message in doubt has come: do what is due, and say when to look again."""
+    attempts = ex.query.find_attempts(message.id)
+    attempt = next((each for each in reversed(attempts) if each.state == "in_doubt"), None)
+    copies = sum(each.state in COPIES for each in attempts)
+    lane = None if attempt is None else ex.lanes.get(attempt.provider)
+    # By another channel than its own the text is the rule's, which may have changed: then a repeat would be another message.
+    memory = 0 if lane is None or attempt is None or attempt.channel is not None else lane.traits.memory
+    due = "end" if attempt is None else find_due(attempt, copies, memory, now)
+    if attempt is None or due == "end":
+        end_doubt(ex, message, attempts, now)
+        return
+    at = plan_doubt(attempt, copies, memory, now).at
+    if due == "copy":
+        send_copy(ex, message, attempt, now)
+        at = min(at, now + AGAIN)
+    elif due == "replay" and lane is not None:
+        start_replay(ex, lane, message, attempt, now)
+    ex.journal.put(Step(message.id, ("in_doubt",), Change("in_doubt", message.detail, None, at), hurry=False))
+
+
+def end_doubt(ex: Exchange, message: Message, attempts: list[Attempt], now: int) -> None:
+    """The deadline of a doubt is over: `unknown`; its attempts count as debited (CONTRACT §1, Money)."""
+    doubted = [attempt for attempt in attempts if attempt.state == "in_doubt"]
+    shuts = tuple(Shut(attempt.n, ("in_doubt",), "abandoned", None) for attempt in doubted)
+    last = doubted[-1] if doubted else None
+    detail = "no proof either way within doubt_deadline"
+    entry = ex.teller.tell(message, "unknown", now, last, class_="in_doubt", code=last.code if last else None, detail=detail)
+    change = Change("unknown", detail, None, 0, None, None, None, now)
+
+    def done(answer: Answer, _value: object) -> None:
+        if answer is Answer.DONE:
+            for attempt in doubted:
+                debit(ex, attempt)
+
+    ex.journal.put(Step(message.id, ("in_doubt",), change, (entry,), None, shuts, done, False))
+
+
+def debit(ex: Exchange, attempt: Attempt) -> None:
+    """An attempt in doubt is taken as charged."""
+    lane = ex.lanes.get(attempt.provider)
+    if lane is not None:
+        lane.ledger.settle(attempt, debit=True)
+
+
+def send_copy(ex: Exchange, message: Message, attempt: Attempt, now: int) -> None:
+    """Hand another copy to a lane that can take it now: the same account's for `resend`, the next candidate's for `failover`."""
+    rule = ex.find_rule(message, now)
+    if rule is None or now >= message.valid_until or ex.is_stopping:
+        return
+    progress = message.progress
+    if attempt.doubt.mode == "failover":
+        visited = {**progress.visited, attempt.candidate: "in_doubt"}
+        progress = msgspec.structs.replace(progress, rule=rule.name, visited=visited, provider=None, trouble=None, retries=0, waits=0)
+    route = ex.rank(rule, message, progress)
+    for candidate in route.candidates:
+        if attempt.doubt.mode == "failover" or candidate.name == attempt.candidate:
+            again = msgspec.structs.replace(message, progress=progress)
+            ex.lanes[candidate.provider].reopen(again, rule, candidate, attempt)
+            return
+
+
+def start_replay(ex: Exchange, lane: "Lane", message: Message, attempt: Attempt, now: int) -> None:
+    """Repeat the request, if the account may be written to now."""
+    if lane.standing.out is not None or ex.is_stopping or lane.replays >= AT_ONCE or lane.rate.take(message.segments, now):
+        return
+    lane.replays += 1
+    lane.start_soon(replay, ex, lane, message, attempt)
+
+
+async def replay(ex: Exchange, lane: "Lane", message: Message, attempt: Attempt) -> None:
+    """Send the very same request again, and take its answer as proof of the first where it is one."""
+    answers: list[Outcome] = []
+    send = Send(message, attempt.id, attempt.n, attempt.sender, attempt.key)
+    failpoint("replay.sending")
+    lane.carrier.in_use += 1
+    try:
+        await lane.carrier.submit([send], ex.now, lambda _index, outcome: answers.append(outcome))
+    finally:
+        lane.carrier.in_use -= 1
+        lane.replays -= 1
+    failpoint("replay.answered")
+    outcome = answers[0]
+    by_bytes = "duplicate" in lane.traits.doubt and not ("key" in lane.traits.doubt and lane.traits.idempotency)
+    verdict = judge_replay(outcome, by_bytes)
+    log.info("asked again id=%s provider=%s class=%s proof=%s", message.id, lane.name, outcome.class_, verdict or "none")
+    if verdict is None:
+        return
+    live = ex.query.find_live(message.id)
+    now_is = next((each for each in live.attempts if each.n == attempt.n), None) if live is not None else None
+    if live is None or now_is is None or now_is.state not in ("in_doubt", "abandoned"):
+        return  # something else was proof before
+    if verdict == "accepted":
+        resolve_accepted(ex, live.message, now_is, "the provider knows the same request", lambda _status: None, outcome)
+    else:
+        resolve_refused(ex, live.message, now_is, "the provider refuses the same request", lambda _status: None, outcome)
+
+
+def resolve_accepted(
+    ex: Exchange, message: Message, attempt: Attempt, detail: str, heard: Heard, outcome: Outcome | None = None
+) -> None:
+    """It is known that the provider has an attempt that was in doubt."""
+    now = ex.now()
+    lane = ex.lanes.get(attempt.provider)
+    outcome = outcome or Outcome("accepted")
+    refs = outcome.refs or attempt.refs
+    shut = Shut(attempt.n, (attempt.state,), "accepted", None, None, outcome.code, None, outcome.refs)
+    if lane is None or not lane.traits.receipts:
+        status, next_at, lane_name, final_at = "unconfirmed", 0, None, now
+    else:
+        status, lane_name, final_at = "sent", lane.name, None
+        next_at = find_next_query(lane.settings, attempt.closed_at or now, now, lane.can_query and bool(refs))
+    change = Change(status, detail, lane_name, next_at, None, None, None, final_at)
+    ref = refs[0] if refs else None
+    entries = [ex.teller.tell(message, "sent", now, attempt, detail=detail, ref=ref)]
+    if status != "sent":
+        entries.append(ex.teller.tell(message, status, now, attempt, detail=detail, ref=ref))
+
+    def done(answer: Answer, _value: object) -> None:
+        if answer is not Answer.DONE:
+            heard(None)
+            return
+        if lane is not None:
+            if attempt.state == "in_doubt":
+                lane.ledger.settle(attempt, debit=True)
+            lane.poll_bell.ring_at(next_at)
+        heard(status)
+
+    ex.journal.put(Step(message.id, (message.status,), change, tuple(entries), None, (shut,), done))
+
+
+def resolve_refused(
+    ex: Exchange, message: Message, attempt: Attempt, detail: str, heard: Heard, outcome: Outcome | None = None
+) -> None:
+    """It is known that an attempt that was in doubt was not sent: the message goes on as after any such refusal."""
+    now = ex.now()
+    lane = ex.lanes.get(attempt.provider)
+    shut = Shut(attempt.n, (attempt.state,), "refused", None)
+    rule = ex.find_rule(message, now)
+    sides = ex.look_around(message, now, except_n=attempt.n)
+    if message.status in FINAL:
+        _note_refused(ex, message, attempt, shut, detail, heard)
+        return
+    if now >= message.valid_until or rule is None:
+        status = "unknown" if sides.doubted else "expired" if sides.accepted is None else sides.accepted or "unconfirmed"
+        decision = Decision("end", status, 0, message.progress, detail=detail)
+    elif message.progress.crashes >= POISON:
+        decision = Decision("hold", "held", message.valid_until, message.progress, detail="poison")
+    else:
+        decision = decide(message, outcome or Outcome("unreachable", None, detail), rule, attempt.candidate, now, lambda: sides)
+    is_end = decision.kind == "end"
+    change = Change(
+        decision.status, detail, decision.lane, decision.at, decision.progress, rule.name if rule else None, None,
+        now if is_end else None,
+    )  # fmt: skip
+    shown = decision.at if decision.status == "queued" else None
+    entry = ex.teller.tell(message, decision.status, now, attempt, detail=detail, next_at=shown)
+
+    def done(answer: Answer, _value: object) -> None:
+        if answer is not Answer.DONE:
+            heard(None)
+            return
+        if lane is not None and attempt.state == "in_doubt":
+            lane.ledger.settle(attempt, debit=False)
+        if not is_end:
+            ex.queued += 1
+            ex.wake(decision.lane, decision.at, now)
+        heard(decision.status)
+
+    ex.journal.put(Step(message.id, (message.status,), change, (entry,), None, (shut,), done))
+
+
+def _note_refused(ex: Exchange, message: Message, attempt: Attempt, shut: Shut, detail: str, heard: Heard) -> None:
+    """The message has ended already: what is known is kept with the attempt, and the feed hears of it."""
+    entry = ex.teller.tell(message, message.status, ex.now(), attempt, type_="message.receipt", detail=detail)
+
+    def done(answer: Answer, _value: object) -> None:
+        heard(message.status if answer is Answer.DONE else None)
+
+    ex.journal.put(Step(message.id, (message.status,), None, (entry,), None, (shut,), done))
