@@ -102,7 +102,10 @@ class Fleet:
 
     async def _start_session(self, lane: Lane, carrier: Carrier) -> None:
         if carrier.session is not None:
-            await self._nursery.start(carrier.run_session, LanePort(self.ex, lane))
+            port = LanePort(self.ex, lane, carrier)
+            await self._nursery.start(carrier.run_session, port)
+            if not port.is_heard:
+                port.report(None)  # it has no link of which to speak
 
     async def _replace(self, lane: Lane, old: Carrier, new: Carrier) -> None:
         """End the old account after its last call, and only then start the new session: a provider may allow no bind beside it."""
@@ -160,7 +163,7 @@ class Fleet:
         else:
             lane.carrier = self._make_carrier(settings, plugin)
             if lane.carrier.session is not None:
-                LanePort(self.ex, lane).report(Outcome("unreachable", None, "the session starts anew"))
+                LanePort(self.ex, lane, lane.carrier).report(Outcome("unreachable", None, "the session starts anew"))
             self._nursery.start_soon(self._replace, lane, old, lane.carrier)
         lane.traits = lane.carrier.traits
         had_cap = lane.ledger.spend is not None

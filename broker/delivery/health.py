@@ -67,12 +67,15 @@ class Health:
         self.throttled_until = 0
         self._throttles = 0
         self.spend_until: int | None = None
+        self.unbound: str | None = None
 
     def show(self, now: int) -> None:
         """Write the reason that holds now, the strongest first, into the standing."""
         standing = self.standing
         if self.paused is not None:
             standing.out = ("paused" if self.paused == "paused" else f"paused: {self.paused}", None)
+        elif self.unbound is not None:
+            standing.out = (self.unbound, None)
         elif self.suspended is not None and (self.has_probe or self.is_probing or now < self.probe_at):
             standing.out = (f"suspended: {self.suspended}", self.probe_at)
         elif self.open_until is not None and (now < self.open_until or self.is_probing):
@@ -90,6 +93,20 @@ class Health:
         if self.standing.out is None:
             return "probing" if self.open_until is not None or self.suspended is not None else "up"
         return self.standing.out[0].partition(" ")[0].rstrip(":")
+
+    def unbind(self, why: str) -> bool:
+        """The account's session cannot submit, until it says that it can; `why` as a reason is shown. True when that is news."""
+        news = self.unbound != why
+        self.unbound = why
+        return news
+
+    def bind(self) -> bool:
+        """The session may submit, which also is what an open breaker waits for. True when that is news."""
+        news = self.unbound is not None
+        self.unbound = None
+        if news:
+            self.note_good()
+        return news
 
     def note_throttled(self, now: int, retry_after: int | None) -> None:
         """Too fast: nothing more leaves for as long as the provider asks, else for 1 s, doubling to 30 s."""

@@ -3,21 +3,27 @@
 Returns only after the commit, because the provider's acknowledgement goes out then (promise 9).
 """
 
+import logging
 from collections.abc import Sequence
 
+from broker.delivery.carry import Carrier
 from broker.delivery.exchange import Exchange
 from broker.delivery.inbound import take_inbound
 from broker.delivery.lane import Lane
 from broker.delivery.receipts import take_receipts
 from broker.provider.contract import Inbound, Outcome, Receipt
 
+log = logging.getLogger("broker.delivery")
+
 
 class LanePort:
-    """The Port of one lane's session."""
+    """The Port of one lane's session, which is `carrier`'s. `is_heard`: it has said whether it may submit."""
 
-    def __init__(self, ex: Exchange, lane: Lane) -> None:
+    def __init__(self, ex: Exchange, lane: Lane, carrier: Carrier) -> None:
         self.ex = ex
         self.lane = lane
+        self.carrier = carrier
+        self.is_heard = False
 
     async def __call__(self, receipts: Sequence[Receipt], inbound: Sequence[Inbound] = ()) -> Sequence[str | None]:
         """Make them durable; the refs that they matched. Raises Unstored."""
@@ -30,4 +36,38 @@ class LanePort:
         return self.ex.now()
 
     def report(self, outcome: Outcome | None) -> None:
-        """The session may submit, or why it may not."""
+        """The session may submit, or why it may not: then its messages go elsewhere, as under an open breaker, until it may.
+
+        Nothing probes it: the session connects again by itself. One that a reload has replaced is not heard.
+        """
+        self.is_heard = True
+        if self.lane.carrier is not self.carrier:
+            return
+        if outcome is None:
+            self._come_up()
+        else:
+            self._go_down(outcome)
+
+    def _come_up(self) -> None:
+        ex, lane, now = self.ex, self.lane, self.ex.now()
+        if not lane.health.bind():
+            return
+        lane.health.show(now)
+        ex.say("provider.up", provider=lane.name, reason="bound", code=None, until=None)
+        ex.gain()
+        ex.hurry(lane.name)
+        ex.release_at("misconfigured", now)
+        lane.expect(now, now)
+
+    def _go_down(self, outcome: Outcome) -> None:
+        ex, lane = self.ex, self.lane
+        why = outcome.detail or outcome.code or outcome.class_
+        is_refused = outcome.class_ == "misconfigured"
+        if not lane.health.unbind(f"suspended: {why}" if is_refused else "breaker: not bound"):
+            return
+        if is_refused:
+            log.error("bind refused provider=%s code=%s", lane.name, outcome.code)
+        lane.health.show(ex.now())
+        ex.epoch += 1
+        ex.say("provider.suspended" if is_refused else "provider.down", provider=lane.name, reason=why, code=outcome.code, until=None)
+        lane.bell.ring_at(0)

@@ -214,7 +214,7 @@ def _wait_for(
         first, back = min(((_find_return(left, progress, now, sides.draw), left) for left in left_out), key=lambda pair: pair[0])
         at = min(max(first, now + 1), at)
         # It waits in the lane of the one expected back first, where that one's return finds it without another look.
-        lane = back.provider if back.until is not None and back.word != "visited" else None
+        lane = back.provider if back.word == "breaker" or (back.until is not None and back.word != "visited") else None
     later = {name: until for name, until in (progress.later or {}).items() if cause is None and until > at}
     visited = {name: class_ for name, class_ in progress.visited.items() if class_ not in PASSING or name in later}
     begun = msgspec.structs.replace(progress, visited=visited, later=later or None)

@@ -266,7 +266,9 @@ class Port(Protocol):
     async def __call__(self, receipts: Sequence[Receipt], inbound: Sequence[Inbound] = ()) -> Sequence[str | None]:
         """Make them durable; return after the commit: for each receipt the ref, as it was stored, that it matched, None for none.
 
-        Raises Unstored.
+        A receipt that matches nothing yet waits, durable too. Proof of an attempt in doubt that comes late is a receipt `progress` with
+        the attempt as its `token` and the provider's id as its `ref`, which the attempt then has. Raises Unstored: say none of these
+        to the provider, it sends them again.
         """
 
     def now(self) -> int:

@@ -38,6 +38,7 @@ TRAITS = Traits(
     senders=frozenset({"alphanumeric", "numeric", "shortcode", "none"}),
     batch=1_000,
     receipts=("callback",),
+    by_ref=True,
 )
 
 CODES: dict[str, OutcomeClass] = {show_status(status): class_ for status, class_ in STATUSES.items()}
