@@ -12,10 +12,10 @@ from typing import Final
 import msgspec
 
 from broker.smpp.commands import DELIVER_SM, RESPONSE, SUBMIT_SM
-from broker.smpp.fields import LAYOUTS, Bad, complain, is_time, read_body, read_text, read_tlvs, write_body, write_tlvs
+from broker.smpp.fields import LAYOUTS, Bad, complain, is_time, read_body, read_text, read_tlvs, write_body, write_text, write_tlvs
 from broker.smpp.frames import LEAST, MOST
 from broker.smpp.pdu import DeliverSm, DeliverSmResp, Pdu, RawPdu, ShortMessage, SubmitSm, SubmitSmResp
-from broker.smpp.statuses import ESME_RINVCMDLEN, ESME_RINVMSGLEN
+from broker.smpp.statuses import ESME_RINVCMDLEN
 from broker.smpp.tlv import MESSAGE_PAYLOAD, find_value
 
 _HEADER: Final = Struct(">IIII")
@@ -24,6 +24,8 @@ _unpack_header = _HEADER.unpack_from
 _SUBMIT_SM_RESP: Final = RESPONSE | SUBMIT_SM
 _DELIVER_SM_RESP: Final = RESPONSE | DELIVER_SM
 _EMPTY_RESP: Final = DeliverSmResp()
+_USUAL: Final = 256
+"""Where the strings of a submit_sm or deliver_sm end at the latest, unless one is longer than the manual allows."""
 
 
 class Header(msgspec.Struct, frozen=True, gc=False):
@@ -59,6 +61,8 @@ def encode(pdu: Pdu, sequence: int, status: int = 0) -> bytes:
         body = _write_short(pdu)
     elif pdu == _EMPTY_RESP:
         return _pack_header(17, _DELIVER_SM_RESP, status, sequence) + b"\0"
+    elif isinstance(pdu, SubmitSmResp) and not status and not pdu.tlvs:
+        body = write_text("message_id", pdu.message_id, 65)
     elif isinstance(pdu, RawPdu):
         body = pdu.body
         if not 0 <= pdu.command <= 0xFFFF_FFFF:
@@ -86,9 +90,9 @@ def decode(frame: bytes) -> tuple[Header, Pdu]:
         if command == _SUBMIT_SM_RESP:
             return header, _read_submit_resp(frame)
         if command == DELIVER_SM:
-            return header, _read_short(DeliverSm, frame)
+            return header, _read_short(DeliverSm, status, frame)
         if command == SUBMIT_SM:
-            return header, _read_short(SubmitSm, frame)
+            return header, _read_short(SubmitSm, status, frame)
         if command in LAYOUTS:
             return header, read_body(command, status, frame)
     except Bad as bad:
@@ -142,31 +146,30 @@ def _write_short(pdu: ShortMessage) -> bytes:
     return body
 
 
-def _read_short(kind: type[ShortMessage], frame: bytes) -> ShortMessage:
-    at = 16
-    try:
-        service, at = read_text("service_type", frame, at)
-        source_ton, source_npi = frame[at], frame[at + 1]
-        source, at = read_text("source_addr", frame, at + 2)
-        dest_ton, dest_npi = frame[at], frame[at + 1]
-        dest, at = read_text("destination_addr", frame, at + 2)
-        esm_class, protocol, priority = frame[at : at + 3]
-        schedule, at = read_text("schedule_delivery_time", frame, at + 3)
-        validity, at = read_text("validity_period", frame, at)
-        registered, replace, coding, default, size = frame[at : at + 5]
-    except (IndexError, ValueError) as problem:
-        if isinstance(problem, Bad):
-            raise
-        raise Bad("short_message") from None
-    at += 5
-    message = frame[at : at + size]
-    if len(message) < size:
-        raise Bad("short_message", ESME_RINVMSGLEN)
-    at += size
-    tlvs = read_tlvs(frame, at) if at < len(frame) else ()
+def _read_short(kind: type[ShortMessage], status: int, frame: bytes) -> Pdu:
+    find = frame.index
+    try:  # where the five strings end; each search begins behind the octets that follow the string before
+        a = find(0, LEAST)
+        b = find(0, a + 3)
+        c = find(0, b + 3)
+        d = find(0, c + 4)
+        e = find(0, d + 1)
+        registered, replace, coding, default, size = frame[e + 1 : e + 6]
+    except ValueError:
+        return read_body(kind.COMMAND, status, frame)  # which says what is wrong
+    end = e + 6 + size
+    if e > _USUAL or end > len(frame):
+        return read_body(kind.COMMAND, status, frame)
     return kind(
-        *(service, source_ton, source_npi, source, dest_ton, dest_npi, dest, esm_class, protocol, priority),
-        *(schedule, validity, registered, replace, coding, default, message, tlvs),
+        frame[LEAST:a].decode("latin-1") if a > LEAST else "",
+        *(frame[a + 1], frame[a + 2], frame[a + 3 : b].decode("latin-1")),
+        *(frame[b + 1], frame[b + 2], frame[b + 3 : c].decode("latin-1")),
+        *(frame[c + 1], frame[c + 2], frame[c + 3]),
+        frame[c + 4 : d].decode("latin-1") if d > c + 4 else "",
+        frame[d + 1 : e].decode("latin-1") if e > d + 1 else "",
+        *(registered, replace, coding, default),
+        short_message=frame[e + 6 : end],
+        tlvs=read_tlvs(frame, end) if end < len(frame) else (),
     )
 
 

@@ -158,9 +158,9 @@ def _write(field: Field, value: Any) -> bytes:
         case "octet":
             return _write_octet(name, value)
         case "text":
-            return _write_text(name, value, most)
+            return write_text(name, value, most)
         case "time":
-            written = _write_text(name, value, 17)
+            written = write_text(name, value, 17)
             if value and not is_time(value):
                 raise ValueError(f"{name}: is empty, or 15 digits and one of + - R")
             return written
@@ -182,7 +182,8 @@ def _write_octet(name: str, value: int) -> bytes:
     return bytes((value,))
 
 
-def _write_text(name: str, value: str, most: int) -> bytes:
+def write_text(name: str, value: str, most: int) -> bytes:
+    """A string and its NUL, in at most `most` octets. Raises ValueError, naming the field, for another."""
     if not value.isascii() or "\0" in value:
         raise ValueError(f"{name}: only ASCII without NUL")
     if len(value) >= most:
@@ -192,12 +193,12 @@ def _write_text(name: str, value: str, most: int) -> bytes:
 
 def _write_address(one: DestAddress | UnsuccessSme) -> bytes:
     octets = _write_octet("dest_addr_ton", one.dest_addr_ton) + _write_octet("dest_addr_npi", one.dest_addr_npi)
-    return octets + _write_text("destination_addr", one.destination_addr, 21)
+    return octets + write_text("destination_addr", one.destination_addr, 21)
 
 
 def _write_recipient(one: DestAddress) -> bytes:
     if one.dl_name is not None:
-        return b"\x02" + _write_text("dl_name", one.dl_name, 21)
+        return b"\x02" + write_text("dl_name", one.dl_name, 21)
     return b"\x01" + _write_address(one)
 
 

@@ -365,8 +365,10 @@ class Link:
         return RESPONSES[LAYOUTS[command]]()
 
     def _next_sequence(self) -> int:
-        own = (self._enquiry[0] if self._enquiry is not None else 0, self._unbind or 0)
-        return self.window.next_sequence(*own)
+        while True:
+            number = self.window.next_sequence()
+            if number != self._unbind and (self._enquiry is None or number != self._enquiry[0]):
+                return number
 
     def _write(self, frame: bytes) -> None:
         self._out.append(frame)

@@ -8,6 +8,7 @@ write its id) and never raises. The truth is the manual, 5.2.12, 5.3.2 and appen
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Final
 from urllib.parse import unquote_plus
 
@@ -27,7 +28,9 @@ _UCS2: Final = 8
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 # A key begins a text or follows a blank, and its colon follows at once; two have a blank of their own.
-_find_keys = re.compile(r"(?:(?<=\s)|^)(submit[ _]?date|done[ _]?date|[A-Za-z][\w-]*):", re.IGNORECASE).finditer
+_split_keys = re.compile(r"(?:(?<=\s)|^)(submit[ _]?date|done[ _]?date|[A-Za-z][\w-]*):", re.IGNORECASE).split
+# The usual ones, which need not be read letter by letter.
+_KEYS: Final = {key: key.replace(" ", "_") for key in ("id", "sub", "dlvrd", "submit date", "done date", "stat", "err", "text")}
 _SECRET: Final = frozenset({"imsi", "msc"})
 
 
@@ -110,20 +113,21 @@ def read_state(state: int) -> tuple[str, ReceiptClass]:
 def read_fields(text: str) -> dict[str, str]:
     """The `key:value` tokens of a receipt's text; of a key that comes twice the first. A value may be empty or have blanks."""
     fields: dict[str, str] = {}
-    key, begin = "", 0
-    for found in _find_keys(text):
-        if key:
-            fields.setdefault(key, text[begin : found.start()].strip())
-        key, begin = found[1].lower(), found.end()
+    pieces = _split_keys(text)
+    for written, value in zip(pieces[1::2], pieces[2::2], strict=True):
+        key = _KEYS.get(written) or _name_key(written)
         if key == "text":
-            return fields
-        if key.endswith("date"):
-            key = f"{key[:-4].rstrip(' _')}_date"
-        elif key in _SECRET:
-            key = ""
-    if key:
-        fields.setdefault(key, text[begin:].strip())
+            break
+        if key not in fields:
+            fields[key] = value.strip()
+    for key in _SECRET:
+        fields.pop(key, None)
     return fields
+
+
+def _name_key(written: str) -> str:
+    key = written.lower()
+    return f"{key[:-4].rstrip(' _')}_date" if key.endswith("date") else key
 
 
 def _read_text(pdu: ShortMessage | DataSm) -> str:
@@ -153,6 +157,7 @@ def read_lookup(report: Report) -> Lookup | None:
     )
 
 
+@lru_cache(maxsize=512)  # receipts come in crowds, and most name one of a few minutes
 def read_date(text: str, zone: int = 0) -> int | None:
     """Milliseconds UTC of a receipt's date; None for what is none. `zone`: minutes that the SMSC's clock is ahead of UTC.
 

@@ -4,7 +4,7 @@ Knows sequence numbers and commands, no PDUs and no octets. Each tag leaves exac
 that left without proof is remembered for a while, so that a response too late still finds it.
 """
 
-from typing import Final, Literal, NamedTuple
+from typing import Final, Literal
 
 LAST_SEQUENCE: Final = 0x7FFF_FFFF
 """The highest sequence number of a request (5.1.4); 1 follows it."""
@@ -12,14 +12,10 @@ LAST_SEQUENCE: Final = 0x7FFF_FFFF
 Fit = Literal["response", "late", "mismatch", "unknown"]
 
 
-class Match(NamedTuple):
-    """What a response belongs to. `tag` is None for an unknown one."""
+Match = tuple[Fit, object]
+"""What a response belongs to, and its tag: None for an unknown one."""
 
-    fit: Fit
-    tag: object = None
-
-
-_UNKNOWN: Final = Match("unknown")
+_UNKNOWN: Final[Match] = ("unknown", None)
 
 
 class Window:
@@ -44,12 +40,12 @@ class Window:
         """How many more fit."""
         return max(self.size - len(self._open), 0)
 
-    def next_sequence(self, *others: int) -> int:
-        """A number for the next request: one after another, none that is open, late or one of `others`."""
+    def next_sequence(self) -> int:
+        """A number for the next request: one after another, none that is open or late."""
         number = self._sequence
         while True:
             number = number + 1 if number < LAST_SEQUENCE else 1
-            if number not in self._open and number not in self._late and number not in others:
+            if number not in self._open and number not in self._late:
                 self._sequence = number
                 return number
 
@@ -64,18 +60,17 @@ class Window:
 
         A response of another command ends an open request as a mismatch, and leaves one that is late as it is.
         """
-        found = self._open.get(sequence)
+        found = self._open.pop(sequence, None)
         if found is not None:
-            del self._open[sequence]
             tag, asked, _ = found
             if command is None or command == asked:
-                return Match("response", tag)
+                return "response", tag
             self._remember(sequence, tag, asked)
-            return Match("mismatch", tag)
+            return "mismatch", tag
         late = self._late.get(sequence)
         if late is not None and command in (None, late[1]):
             del self._late[sequence]
-            return Match("late", late[0])
+            return "late", late[0]
         return _UNKNOWN
 
     def give_up(self, sequence: int) -> Match:
@@ -84,7 +79,7 @@ class Window:
         if found is None:
             return _UNKNOWN
         self._remember(sequence, found[0], found[1])
-        return Match("mismatch", found[0])
+        return "mismatch", found[0]
 
     def expire(self, now: int) -> list[tuple[int, object]]:
         """End the requests whose time is over: sequence and tag, in the order of sending."""

@@ -21,6 +21,7 @@ from tests.bench.peers import Tools
 from tests.bench.rig import Stage, Trouble
 
 MODULES = {
+    "codec": "codec",
     "acks": "acks",
     "latency": "latency",
     "loopback": "loopback",

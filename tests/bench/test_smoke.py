@@ -16,6 +16,7 @@ from tests.bench.rig import Stage
 
 # figure → what it yields in a quick run, and whether its peers are the Python ones: each kind of peer is seen in both languages
 CASES = {
+    "codec": (["codec", "codec.both", "codec.deliver", "codec.receipt"], True),
     "acks": (["acks"], True),
     "latency": (["latency", "latency.cpu"], False),
     "loopback": (["loopback", "loopback.cpu"], True),
