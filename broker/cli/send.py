@@ -111,10 +111,16 @@ def _submit(line: Line, request: dict[str, Any]) -> dict[str, Any]:
 
 def _show_taken(answer: dict[str, Any]) -> str:
     parts = [show(answer.get("id")), show_status(show(answer.get("status"))), show(answer.get("country"))]
-    parts.append(f"{show_count(answer.get('segments') or 0, 'segment')} {show(answer.get('encoding'))}")
+    parts.append(_show_cost(answer))
+    if answer.get("transliterated"):
+        parts.append("(spelled in plain letters, which saves segments)")
     if answer.get("duplicate"):
         parts.append("(taken before, under the same key)")
     return "  ".join(parts)
+
+
+def _show_cost(answer: dict[str, Any]) -> str:
+    return f"{show_count(answer.get('segments') or 0, 'segment')} {show(answer.get('encoding'))}"
 
 
 def _follow(line: Line, answer: dict[str, Any], args: Namespace) -> int:
@@ -167,10 +173,13 @@ def explain(args: Namespace) -> int:
         print_json(answer)
         return DONE
     facts = [f"rule {show(answer.get('rule'))}", show(answer.get("country"))]
-    facts.append(f"{show_count(answer.get('segments') or 0, 'segment')} {show(answer.get('encoding'))}")
+    facts.append(_show_cost(answer))
     if answer.get("waits_until"):
         facts.append(f"waits until {show(answer['waits_until'])}")
     say("  ".join(facts))
+    if answer.get("before"):
+        before, after = _show_cost(answer["before"]), _show_cost(answer["after"])
+        say(f"the rule spells the text in plain letters: {before} as it came, {after} as it goes out")
     candidates = answer.get("candidates") or []
     rows: list[tuple[object, ...]] = [
         (

@@ -9,6 +9,7 @@ from collections.abc import Collection, Mapping
 from zoneinfo import ZoneInfo
 
 from broker.config.forms import (
+    FLAG,
     NETWORK,
     PREFIX,
     SOME_MONEY,
@@ -198,6 +199,7 @@ def rule_forms(providers: Collection[str], groups: Mapping[str, tuple[str, ...]]
         "doubt_wait": SPAN,
         "doubt_deadline": SOME_SPAN,
         "max_copies": whole(1, 100),
+        "transliterate": FLAG,
         "on": table_of(Form(_read_action, _show_action, '"next"'), _check_class),
         "else": choice(("fail", "hold", "next-rule"), "`else`"),
     }

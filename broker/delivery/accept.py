@@ -13,6 +13,7 @@ import msgspec
 
 from broker.delivery.allowance import Allowance
 from broker.delivery.exchange import Exchange
+from broker.delivery.wording import may_fit, word
 from broker.routing import Candidate, Route, Rule, find_rule, rank
 from broker.store.contract import Accept, Answer
 from broker.text import (
@@ -79,6 +80,7 @@ class Accepted(msgspec.Struct, gc=False):
     encoding: str
     country: str | None
     duplicate: bool
+    transliterated: bool | msgspec.UnsetType = msgspec.UNSET
     ref: str | msgspec.UnsetType | None = msgspec.UNSET
 
 
@@ -107,9 +109,10 @@ class Intake:
         limits = ex.book.settings.clients.get(client)
         self._check_room(client, limits, now)
         start = now if message.send_at is None else max(now, message.send_at)
+        was = message.encoding
         rule, route = self.route(message, start)
         self._check_suppressed(message, route)
-        if self._put_off(message, rule, start, now, digest, reply):
+        if self._put_off(message, rule, start, now, digest, was, reply):
             return
         first = route.first
         ready: Candidate | None = None
@@ -126,13 +129,13 @@ class Intake:
                     ex.wake(message.lane, now, now)
             else:
                 ex.queued -= 1
-            reply(_answer(answer, value, message, digest))
+            reply(_answer(answer, value, message, digest, was))
 
         ex.journal.put(Accept(message, ex.teller.tell(message, "queued", now, rule=rule.name), done, digest))
         if ready is not None:
             ex.lanes[ready.provider].offer(message, rule, ready)
 
-    def _put_off(self, message: Message, rule: Rule, start: int, now: int, digest: bytes | None, reply: Reply) -> bool:
+    def _put_off(self, message: Message, rule: Rule, start: int, now: int, digest: bytes | None, was: str, reply: Reply) -> bool:
         """Take a message that may not leave yet, for `send_at` or for its rule's window, as scheduled. False where it may."""
         due = rule.find_opening(message, start)
         if due is None and start <= now:
@@ -147,7 +150,7 @@ class Intake:
                 ex.sweep_bell.ring_at(message.next_at)
             else:
                 ex.queued -= 1
-            reply(_answer(answer, value, message, digest))
+            reply(_answer(answer, value, message, digest, was))
 
         entry = ex.teller.tell(message, "scheduled", now, rule=rule.name, detail=message.detail, next_at=message.next_at)
         ex.journal.put(Accept(message, entry, done, digest))
@@ -178,24 +181,28 @@ class Intake:
             _check_limits(limits, sender, number.country, request.provider, client)
         measured = verdict(text)
         most = settings.submit.max_segments
-        if measured.segments > most:
-            raise Refused(
-                "too_long", f"the text takes {measured.segments} segments; [submit].max_segments allows {most}: shorten it", "text"
-            )
+        if measured.segments > most and not may_fit(text, most, self.ex.book):
+            raise _too_long(measured.segments, most)
         return _make(request, client, number.e164, number.country, text, measured.encoding, measured.segments, sender, now)
 
     def route(self, message: Message, now: int) -> tuple[Rule, Route]:
-        """The rule and route of a new message; sets its validity. Raises Refused (`no_route`) when nobody could ever take it."""
+        """The rule and route of a new message; sets its validity. Raises Refused (`no_route`) when nobody could ever take it.
+
+        Its text becomes the one that the rule sends.
+        """
         book, standings = self.ex.book, self.ex.standings
         rule = find_rule(book, message, now)
         if rule is None:
             raise Refused("no_route", "no rule matches this message; add a rule, or one without `match` as the last", None)
         first: tuple[Rule, Route] | None = None
+        came = (message.text, message.encoding, message.segments)
         while True:
+            word(message, rule)
             route = rank(rule, message, standings, {})
             first = first or (rule, route)
             if route.candidates or any(left.for_now for left in route.left_out):
                 break
+            message.text, message.encoding, message.segments = came
             following = None
             if rule.settings.else_ == "next-rule":
                 passed = (*message.progress.passed, rule.name)
@@ -207,6 +214,8 @@ class Intake:
                     "no_route", f"no provider of rule {first[0].name} could ever take this message: {why or 'it has none'}"
                 )
             rule = following
+        if message.segments > (most := book.settings.submit.max_segments):  # let through for a rule that would have shortened it
+            raise _too_long(message.segments, most)
         if message.valid_until == 0 or message.valid_until > now + rule.settings.validity:
             message.valid_until = now + rule.settings.validity  # `now` is when it may leave: `send_at`, where there is one
         return rule, route
@@ -216,7 +225,7 @@ class Intake:
         found = self.ex.query.find_key(message.client, message.key)
         if found is None:
             return False
-        reply(_compare(found, digest))
+        reply(_compare(found, digest, message.encoding))
         return True
 
     def _check_room(self, client: str, limits: ClientSettings | None, now: int) -> None:
@@ -302,6 +311,10 @@ def _read_text(text: str | None) -> str:
     return cleaned
 
 
+def _too_long(segments: int, most: int) -> Refused:
+    return Refused("too_long", f"the text takes {segments} segments; [submit].max_segments allows {most}: shorten it", "text")
+
+
 def _read_validity(text: str) -> int:
     try:
         span = read_span(text)
@@ -350,21 +363,27 @@ def _digest(message: Message, request: Submit) -> bytes:
     return hashlib.blake2b(msgspec.json.encode(fields), digest_size=16).digest()
 
 
-def _answer(answer: Answer, value: Any, message: Message, digest: bytes | None) -> Accepted | Refused:
-    """What the store's answer to a new message means to its client."""
+def _answer(answer: Answer, value: Any, message: Message, digest: bytes | None, was: str) -> Accepted | Refused:
+    """What the store's answer to a new message means to its client; `was` is the encoding of the text as it came."""
     if answer is Answer.DONE:
         status = "queued" if message.detail is None else "scheduled"
-        return Accepted(True, message.id, status, message.segments, message.encoding, message.country, False)
+        reworded = _is_reworded(was, message.encoding)
+        return Accepted(True, message.id, status, message.segments, message.encoding, message.country, False, reworded)
     if answer is Answer.EXISTS:
-        return _compare(value, digest)
+        return _compare(value, digest, was)
     if answer is Answer.UNKNOWN:
         return Refused("outcome_unknown", "the store failed; the message may have been taken: ask again with the same key")
     return Refused("unavailable", "the disk is full; submit again when there is room")
 
 
-def _compare(row: tuple[Any, ...], digest: bytes | None) -> Accepted | Refused:
+def _compare(row: tuple[Any, ...], digest: bytes | None, was: str) -> Accepted | Refused:
     """The first answer again, or the conflict."""
     id_, first, segments, encoding, country, was_scheduled = row
     if first != digest:
         return Refused("key_conflict", "this key was used for another message; nothing was stored", "key")
-    return Accepted(True, id_, "scheduled" if was_scheduled else "queued", segments, encoding, country, True)
+    return Accepted(True, id_, "scheduled" if was_scheduled else "queued", segments, encoding, country, True, _is_reworded(was, encoding))
+
+
+def _is_reworded(was: str, encoding: str) -> bool | msgspec.UnsetType:
+    """What the answer says of `transliterate`: true, or nothing. It always changes the encoding."""
+    return True if encoding != was else msgspec.UNSET

@@ -63,6 +63,7 @@ class Inquiry:
         """What would happen to `request` now; or, with `id`, what would happen next to that message. Raises Refused."""
         ex = self.ex
         now = ex.now()
+        reworded: dict[str, Any] = {}
         if request.id is not None:
             message = ex.query.find_message(request.id)
             if message is None or message.client != client:
@@ -73,14 +74,19 @@ class Inquiry:
             route = ex.rank(rule, message, message.progress)
         else:
             message = self.intake.read(msgspec.structs.replace(request, text=request.text or "."), client, now)
+            before = _show_cost(message)
             rule, route = self._route(message, now)
+            if (after := _show_cost(message)) != before:
+                reworded = {"before": before, "after": after}
         start = now if message.send_at is None else max(now, message.send_at)
-        return self._show_route(message, rule, route, rule.find_opening(message, start) or start, now)
+        return self._show_route(message, rule, route, rule.find_opening(message, start) or start, now) | reworded
 
     def _route(self, message: Message, now: int) -> tuple[Rule, Route]:
         try:
             return self.intake.route(message, now)
-        except Refused:
+        except Refused as refused:
+            if refused.code != "no_route":
+                raise
             rule = self.ex.find_rule(message, now)
             if rule is None:
                 raise
@@ -120,6 +126,10 @@ class Inquiry:
 def _name(entry: Candidate | LeftOut) -> dict[str, Any]:
     """The provider, and the channel where it is not the message's own."""
     return {"provider": entry.provider} if entry.channel is None else {"provider": entry.provider, "channel": entry.channel}
+
+
+def _show_cost(message: Message) -> dict[str, Any]:
+    return {"encoding": message.encoding, "segments": message.segments}
 
 
 def show_event(seq: int, body: bytes) -> dict[str, Any]:

@@ -39,11 +39,11 @@ def pack(value: object) -> str:
 
 
 def pack_message(m: Message, digest: bytes | None, opened: Change | None = None) -> tuple[Any, ...]:
-    """The values of INSERT_MESSAGE. A new message's progress is empty and is not written; `opened`: its first attempt comes along."""
+    """The values of INSERT_MESSAGE. Of a new message's progress only its rule is written; `opened`: its first attempt comes along."""
     if opened is not None:
         status, lane, next_at, attempts, rule = opened.status, opened.lane, opened.next_at, opened.attempts, opened.rule
     else:
-        status, lane, next_at, attempts, rule = m.status, m.lane, m.next_at, m.attempts, None
+        status, lane, next_at, attempts, rule = m.status, m.lane, m.next_at, m.attempts, m.progress.rule
     return (
         m.id, m.client, m.to, m.country, m.text, m.encoding, m.segments, m.accepted_at, m.valid_until, m.key, m.ref, m.network,
         m.sender, m.channel, m.priority, pack(m.tags) if m.tags else None, m.send_at, m.max_price, m.pin,

@@ -225,6 +225,7 @@ class RuleSettings(msgspec.Struct, frozen=True, kw_only=True):
     doubt_wait: int = 60 * SECOND
     doubt_deadline: int = 15 * MINUTE
     max_copies: int = 2
+    transliterate: bool = False
     on: dict[str, Action] = {}
     else_: str = msgspec.field(name="else", default="fail")
 

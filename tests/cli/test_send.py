@@ -183,6 +183,13 @@ def test_explain_that_nobody_can(desk: Desk) -> None:
     assert ran.out.endswith("nobody can take it now\n")
 
 
+def test_explain_shows_what_plain_letters_save(desk: Desk) -> None:
+    costs = {"before": {"encoding": "ucs2", "segments": 3}, "after": {"encoding": "gsm7", "segments": 1}}
+    with desk.submit(explain={**EXPLAINED, **costs}, submit={**TAKEN, "transliterated": True}):
+        assert "plain letters: 3 segments ucs2 as it came, 1 segment gsm7 as it goes out\n" in desk.run("explain", *TO).out
+        assert "plain letters" in desk.run("send", *TO).out
+
+
 def test_explain_in_json(desk: Desk) -> None:
     with desk.submit(explain=EXPLAINED):
         assert desk.run("explain", *TO, "--json").json == EXPLAINED
