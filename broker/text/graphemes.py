@@ -1,9 +1,9 @@
 """Says where a text may be cut without breaking what a reader sees as one character.
 
 Never cuts anything itself. The truth is Unicode's UAX #29, extended grapheme clusters (rules GB3 to GB13), with the properties
-that Python's own tables have, and the few that they lack written out below. Two rules keep more together than the standard does,
-and so need no table of their own: nothing is cut after a joiner (GB11 asks for pictures on both sides), nor between a virama and
-a letter (GB9c names the scripts, and each Unicode adds some).
+that Python's own tables have, and the few that they lack written out below. Three rules keep more together than the standard does,
+and so need no table of their own: nothing is cut before a spacing mark (GB9a leaves some out), nor after a joiner (GB11 asks for
+pictures on both sides), nor between a virama and a letter (GB9c names the scripts, and each Unicode adds some).
 """
 
 import re
@@ -19,11 +19,6 @@ _is_prepend = re.compile(
 ).match
 # Extend and SpacingMark outside Mn, Me and Mc: ZWNJ and ZWJ, the Thai and Lao vowels AM, half-width voicing marks, skin tones, tags
 _is_joined = re.compile("[\u200c\u200d\u0e33\u0eb3\uff9e\uff9f\U0001f3fb-\U0001f3ff\U000e0020-\U000e007f]").match
-# Mc that stand alone (Grapheme_Cluster_Break=Other)
-_is_apart = re.compile(
-    "[\u102b\u102c\u1038\u1062-\u1064\u1067-\u106d\u1083\u1087-\u108c\u108f\u109a-\u109c\u1a61\u1a63\u1a64\uaa7b\uaa7d"
-    "\U00011720\U00011721]"
-).match
 _is_flag = re.compile("[\U0001f1e6-\U0001f1ff]").match
 _VIRAMA = 9  # the canonical combining class of the signs that join a consonant to the next one
 
@@ -67,10 +62,7 @@ def _is_control(character: str) -> bool:
 
 def _is_attached(character: str) -> bool:
     """Extend, SpacingMark or ZWJ: it belongs to what stands before it (GB9, GB9a)."""
-    category = unicodedata.category(character)
-    if category == "Mc":
-        return not _is_apart(character)
-    return category in ("Mn", "Me") or _is_joined(character) is not None
+    return unicodedata.category(character) in ("Mn", "Me", "Mc") or _is_joined(character) is not None
 
 
 def _is_hangul_joined(before: str, after: str) -> bool:

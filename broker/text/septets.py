@@ -51,7 +51,6 @@ class Alphabet:
         self._shifted = dict(shifted)
         # 23.038 has no symbol to show for an empty place of a national table: the default alphabet's is the nearest
         shown = [own if own != "\ufffe" else default for own, default in zip(locking, DEFAULT_ALPHABET, strict=True)]
-        shown[ESCAPE] = " "
         self._plain = "".join(shown) + _ABOVE
 
     def places_of(self, text: str) -> bytes | None:
@@ -110,5 +109,5 @@ def find_alphabet(tables: Tables) -> Alphabet:
         places = locking["locking"]["decode"]
         base = "".join("\x1b" if n == ESCAPE else chr(places.get(n, 0xFFFE)) for n in range(0x80))
     if tables[1] and "singleShift" in single:
-        extension = {n: chr(code) for n, code in single["singleShift"]["decode"].items() if n != ESCAPE}
+        extension = {n: chr(code) for n, code in single["singleShift"]["decode"].items()}
     return Alphabet(tables, base, extension)

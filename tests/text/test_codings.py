@@ -28,16 +28,17 @@ from broker.text import read_octets
         (b"\xb0\xa1", 14, "가"),
         (b"\x00", 15, "@"),
         (b"\x00", 0x10, "@"),  # a class with the default alphabet
-        (b"\xe9", 0x15, "é"),
+        (b"[", 0x15, "["),
         (b"\x60\xa8", 0x18, "您"),  # flash in UCS-2
         (b"\x60\xa8", 0x59, "您"),  # with automatic deletion
         (b"\x00", 0x1C, "@"),
         (b"\x00", 0x80, "@"),
+        (b"\x00", 0x88, "@"),
         (b"\x00", 0xC8, "@"),  # message waiting
         (b"\x00", 0xD0, "@"),
         (b"\x60\xa8", 0xE0, "您"),
         (b"\x00", 0xF1, "@"),
-        (b"\xe9", 0xF5, "é"),
+        (b"[", 0xF5, "["),
     ],
 )
 def test_the_alphabet_of_a_data_coding(octets: bytes, coding: int, text: str) -> None:

@@ -29,6 +29,8 @@ from broker.text.graphemes import is_boundary
         "각|나|a",
         "\u1100\u1161\u11a8|\u1102\u1161",  # jamo: leading, vowel, trailing
         "가\u11a8|가",
+        "각\u11a8\u11a8|나",
+        "မာ\u1038|မ",  # Burmese vowel and tone
         "\u11a8|\u1100",
         "\u1100\u1100\u1161",
         "की|ता",  # a vowel sign with its consonant

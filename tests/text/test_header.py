@@ -46,6 +46,7 @@ def test_a_header_and_back(concat: Concat | None, tables: tuple[int, int], is_wi
         ("09 05 04 0b 84 23 f0 24 01 03 61", Header(None, (0, 3)), "61"),  # application ports before a table: passed over
         ("0a 00 03 01 02 01 00 03 02 02 02 61", Header(Concat(2, 2, 2)), "61"),  # of two the last
         ("0a 00 03 01 02 01 00 03 02 02 09 61", Header(Concat(1, 2, 1)), "61"),  # a last one that cannot be
+        ("02 00 03 2a 03 02", NONE, "2a 03 02"),  # what follows is no longer the header's
         ("01 00 61", NONE, "61"),
         ("03 24 09 01 61", NONE, "61"),  # an element longer than the header
     ],
