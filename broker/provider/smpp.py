@@ -33,6 +33,7 @@ __all__ = ["Dialect", "SmppKeys", "SmppSession", "check_keys", "compose", "compo
 log = logging.getLogger("broker.provider")
 
 NO_LINK = Outcome("unreachable", None, "no link is bound", evidence="not sent")
+LAST_WORDS = 2.0
 ROUND_PAUSE = 1.0
 """Seconds before refused parts go again, doubled with each round."""
 
@@ -81,12 +82,16 @@ class SmppSession:
         """Keep every link bound until cancelled; then unbind."""
         self._sink = sink
         sink.report(NO_LINK)
-        async with trio.open_nursery() as nursery:
-            self._nursery = nursery
-            for binding in self._bindings:
-                nursery.start_soon(binding.keep)
-            nursery.start_soon(self._inbox.run, sink)
-            task_status.started()
+        try:
+            async with trio.open_nursery() as nursery:
+                self._nursery = nursery
+                for binding in self._bindings:
+                    nursery.start_soon(binding.keep)
+                nursery.start_soon(self._inbox.run, sink)
+                task_status.started()
+        finally:
+            with trio.CancelScope(shield=True, deadline=trio.current_time() + LAST_WORDS):
+                await self._inbox.hand_over_proofs(sink)
 
     async def submit(self, sends: Sequence[Send], settle: Settle) -> None:
         """Hand the messages over, each over one link. See `contract.Session`."""

@@ -6,6 +6,7 @@ until the others are here or have taken too long; what its link cannot acknowled
 
 import logging
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 
 import msgspec
 import trio
@@ -77,6 +78,13 @@ class Inbox:
             if (receipts or inbound or acks) and not await self._hand_over(sink, receipts, inbound, acks) and proofs:
                 self._proofs = proofs + self._proofs  # nobody else would tell them again
                 await trio.sleep(PROOFS_AGAIN)
+
+    async def hand_over_proofs(self, sink: Port) -> None:
+        """The last thing before the end: proof that nobody would tell again. What was delivered and not acknowledged comes again."""
+        proofs, self._proofs = self._proofs, []
+        if proofs:
+            with suppress(Unstored):
+                await sink(proofs)
 
     async def _wait(self) -> None:
         while not self._waiting and not self._proofs:

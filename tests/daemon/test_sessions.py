@@ -1,16 +1,109 @@
 """Accounts that keep a connection: what a session makes of a message's way through the whole broker."""
 
+from typing import Any
+
+import pytest
 import trio
 from trio.testing import MockClock
 
 from tests.daemon.conftest import MakeHouse
-from tests.daemon.house import TEXT, TO, path_of, rule, smpp
+from tests.daemon.house import TEXT, TO, House, path_of, rule, smpp
+
+LONG = TEXT + " 0123456789" * 40  # three parts
+
+
+async def make(make_house: MakeHouse, twin: dict[str, Any] | None = None, **more: Any) -> House:
+    """A broker with one account, bound."""
+    house = await make_house({"providers": {"a": smpp("a", **more)}, "rules": [rule("a")]}, {"a": twin or {}})
+    await trio.sleep(1)
+    return house
 
 
 async def test_a_message_by_smpp(make_house: MakeHouse, autojump_clock: MockClock) -> None:
-    house = await make_house({"providers": {"a": smpp("a")}, "rules": [rule("a")]})
-    await trio.sleep(1)
+    house = await make(make_house)
     reply = await house.until(await house.take(), "delivered", within=5)
     assert house.twins["a"].sent == [(TO, TEXT, "1000001")]
-    assert path_of(reply)[1:] == [("sending", "a", None), ("sent", "a", "accepted"), ("delivered", "a", "delivered")]
+    assert path_of(reply) == [("queued", None, None), ("sending", "a", None), ("sent", "a", "accepted"), ("delivered", "a", "delivered")]
     assert reply["attempts"][0]["provider_refs"] == ["1000001"]
+    assert len(house.twins["a"].acknowledged) == 1
+
+
+@pytest.mark.parametrize(
+    "twin",
+    [
+        {"ids": ("hex", "decimal")},
+        {"ids": ("decimal", "HEX"), "receipt_form": "text"},
+        {"receipt_delay": -1, "delay": 500},
+        {"repeat": 3, "reverse": True, "receipt_form": "tlv"},
+        {"delay": 2_000, "shuffle": 3},
+    ],
+)
+async def test_receipts_find_their_message(twin: dict[str, Any], make_house: MakeHouse, autojump_clock: MockClock) -> None:
+    house = await make(make_house, twin)
+    for id_ in [await house.take(text=f"{TEXT} {n}") for n in range(9)]:
+        await house.until(id_, "delivered", within=10)
+
+
+async def test_a_long_message(make_house: MakeHouse, autojump_clock: MockClock) -> None:
+    house = await make(make_house, {"receipt_delay": 1_000})
+    reply = await house.until(await house.take(text=LONG), "delivered", within=5)
+    assert (reply["attempts"][0]["provider_refs"], reply["attempts"][0]["parts"]) == (["1000001", "1000002", "1000003"], 3)
+    assert [text for _, text, _ in house.twins["a"].sent] == [LONG]
+
+
+async def test_a_part_that_is_not_delivered(make_house: MakeHouse, autojump_clock: MockClock) -> None:
+    house = await make(make_house, {"receipts": ["DELIVRD", "UNDELIV", "DELIVRD"]})
+    await house.until(await house.take(text=LONG), "undelivered", within=5)
+
+
+async def test_a_part_that_is_never_taken(make_house: MakeHouse, autojump_clock: MockClock) -> None:
+    house = await make(make_house, {"answers": ["0x00", "0x00"], "fault": "0x14"})
+    reply = await house.until(await house.take(text=LONG), "held", within=60)
+    assert reply["message"]["detail"] == "partial"
+    assert (reply["attempts"][0]["state"], reply["attempts"][0]["detail"]) == ("in_doubt", "partial 2/3")
+
+
+async def test_a_link_that_drops_with_the_answer(make_house: MakeHouse, autojump_clock: MockClock) -> None:
+    house = await make(make_house, {"answers": ["drop"], "receipts": None})
+    id_ = await house.take()
+    reply = await house.until(id_, "in_doubt", within=5)
+    assert reply["attempts"][0]["state"] == "in_doubt"
+    await house.until(id_, "unknown", within=1_000)
+    assert len(house.twins["a"].sent) == 1  # never a second copy
+
+
+async def test_an_answer_that_comes_late_ends_the_doubt(make_house: MakeHouse, autojump_clock: MockClock) -> None:
+    house = await make(make_house, {"answers": ["late"], "late": 40_000, "receipt_delay": 60_000})
+    id_ = await house.take()
+    await house.until(id_, "in_doubt", within=30)
+    reply = await house.until(id_, "sent", within=30)
+    assert reply["attempts"][0]["provider_refs"] == ["1000001"]
+    await house.until(id_, "delivered", within=70)
+    assert len(house.twins["a"].sent) == 1
+
+
+async def test_too_fast(make_house: MakeHouse, autojump_clock: MockClock) -> None:
+    house = await make(make_house, {"answers": ["0x58"] * 3})
+    reply = await house.until(await house.take(), "delivered", within=60)
+    assert {event["class"] for event in reply["events"] if event["type"] == "message.queued"} == {None, "throttled"}
+
+
+async def test_what_is_not_bound_is_not_asked(make_house: MakeHouse, autojump_clock: MockClock) -> None:
+    settings = {"providers": {"a": smpp("a"), "b": smpp("b")}, "rules": [rule("a", "b")]}
+    house = await make_house(settings, {"a": {"binds": ["0x0E"] * 100}})
+    await trio.sleep(1)
+    reply = await house.until(await house.take(), "delivered", within=30)
+    assert reply["message"]["provider"] == "b"
+    assert [attempt["provider"] for attempt in reply["attempts"]][-1] == "b"
+
+
+async def test_a_reload_binds_anew_and_loses_nothing(make_house: MakeHouse, autojump_clock: MockClock) -> None:
+    house = await make(make_house, {"delay": 3_000, "receipt_delay": 10_000})
+    slow = await house.take()
+    await house.until(slow, "sending", within=1)
+    house.write({"providers": {"a": smpp("a", window=50)}, "rules": [rule("a")]})
+    assert (await house.order("reload"))["ok"]
+    await trio.sleep(10)
+    assert len(house.twins["a"].lines) == 1
+    await house.until(slow, "delivered", within=20)
+    await house.until(await house.take(text=f"{TEXT} 2"), "delivered", within=30)

@@ -101,6 +101,16 @@ async def test_we_unbind_at_the_end_and_hear_what_is_outstanding(autojump_clock:
         assert trio.current_time() - begun < 2
 
 
+async def test_an_answer_that_comes_while_we_leave_is_kept(autojump_clock: MockClock) -> None:
+    async with bound(SmscTwin(delay=300, receipts=None)) as rig:
+        with trio.move_on_after(0.1):
+            await rig.submit(make_valid())
+        rig.scope.cancel()
+        await trio.sleep(2)
+        assert rig.outcomes[0].class_ == "in_doubt"
+        assert [(receipt.token, receipt.ref) for receipt in rig.port.receipts] == [("m1/1", "1000001")]
+
+
 async def test_an_smsc_that_never_answers_does_not_hold_the_end_up(autojump_clock: MockClock) -> None:
     async with bound(SmscTwin(fault="silent")) as rig:
         rig.nursery.start_soon(rig.submit, make_valid())
