@@ -114,7 +114,15 @@ async def _ask_group(ex: Exchange, lane: Lane, group: Sequence[tuple[Message, At
 async def _query(ex: Exchange, lane: Lane, group: Sequence[tuple[Message, Attempt]]) -> Sequence[Receipt | None]:
     carrier = lane.carrier
     asks = [
-        Ask(attempt.id, attempt.refs, message.to, attempt.key, attempt.closed_at or attempt.opened_at, attempt.channel or message.channel)
+        Ask(
+            attempt.id,
+            attempt.refs,
+            message.to,
+            attempt.key,
+            attempt.closed_at or attempt.opened_at,
+            attempt.channel or message.channel,
+            attempt.sender,
+        )
         for message, attempt in group
     ]
     nothing = [None] * len(asks)

@@ -131,7 +131,8 @@ class ContactChange(msgspec.Struct, frozen=True):
 class Ask(msgspec.Struct, frozen=True, gc=False):
     """One accepted attempt whose fate is asked for: the provider's ids, the recipient (E.164), our key, when it was accepted.
 
-    `channel` is the one that it went by: a provider may answer for an `hlr` request elsewhere than for an SMS.
+    `sender` is the sender id that it was sent with; `channel` is the one that it went by: a provider may answer for an `hlr` request
+    elsewhere than for an SMS.
     """
 
     attempt: str
@@ -140,6 +141,7 @@ class Ask(msgspec.Struct, frozen=True, gc=False):
     key: str
     sent_at: int
     channel: str = "sms"
+    sender: str | None = None
 
     def __repr__(self) -> str:
         return f"Ask({self.attempt})"  # the recipient belongs in no traceback

@@ -17,10 +17,10 @@ import trio
 
 from broker.provider.contract import Ask, Outcome, Port, Receipt, Send, Settle, Unsuitable
 from broker.provider.smpp_binding import Binding, OpenStream, Role
-from broker.provider.smpp_compose import compose, compose_text, measure
+from broker.provider.smpp_compose import compose, compose_text, make_query, measure
 from broker.provider.smpp_inbox import Inbox, read_report
 from broker.provider.smpp_keys import SmppKeys, check_keys
-from broker.provider.smpp_parts import Handover, doubt, judge
+from broker.provider.smpp_parts import Handover, Question, combine, doubt
 from broker.provider.smpp_wire import Wire, find_now
 from broker.smpp.events import Anomaly, Doubt, Event, LateResponse, Lost, Request, Response
 from broker.smpp.pdu import DataSm, DeliverSm, SubmitSm
@@ -51,6 +51,24 @@ class Dialect(msgspec.Struct, frozen=True):
     compose: Callable[[Any, Send, int, int], Sequence[SubmitSm]] = compose
     read_report: Callable[[Any, Report, DeliverSm | DataSm], Receipt] = lambda config, report, pdu: read_report(report)
     codes: Mapping[str, OutcomeClass] = {}
+
+
+class _Call:
+    """One call of `submit` or `query`: how many of its messages are not settled, and the wait for them."""
+
+    __slots__ = ("_settle", "done", "left")
+
+    def __init__(self, left: int, settle: Settle) -> None:
+        self.left = left
+        self.done = trio.Event()
+        self._settle = settle
+
+    def settle(self, index: int, outcome: Outcome) -> None:
+        """One of them is settled."""
+        self.left -= 1
+        self._settle(index, outcome)
+        if not self.left:
+            self.done.set()
 
 
 class SmppSession:
@@ -96,34 +114,36 @@ class SmppSession:
     async def submit(self, sends: Sequence[Send], settle: Settle) -> None:
         """Hand the messages over, each over one link. See `contract.Session`."""
         mine: list[Handover] = []
-        left = len(sends)
-        done = trio.Event()
-
-        def settle_one(index: int, outcome: Outcome) -> None:
-            nonlocal left
-            left -= 1
-            settle(index, outcome)
-            if not left:
-                done.set()
-
+        call = _Call(len(sends), settle)
         for index, send in enumerate(sends):
             found = self._prepare(send)
             if isinstance(found, Outcome):
-                settle_one(index, found)
+                call.settle(index, found)
             else:
-                mine.append(Handover(send.attempt, found, partial(settle_one, index)))
-        self._queue.extend(mine)
-        self._pump()
-        if left:
-            try:
-                await done.wait()
-            finally:
-                if left:
-                    self._withdraw(mine)
+                mine.append(Handover(send.attempt, found, partial(call.settle, index)))
+        await self._carry(mine, call)
 
     async def query(self, asks: Sequence[Ask]) -> list[Receipt]:
-        """Ask by query_sm."""
-        return [Receipt("query_error") for _ in asks]
+        """Ask by query_sm, part by part. What is not answered is the query's own trouble."""
+        asked: list[list[Question]] = []
+        call = _Call(sum(1 for ask in asks for ref in ask.refs if ref), lambda index, outcome: None)
+        for ask in asks:
+            pdus = [make_query(self._keys, ref, ask.sender) for ref in ask.refs if ref]
+            asked.append([Question(pdu.message_id, pdu, partial(call.settle, 0)) for pdu in pdus])
+        if self._wires:
+            await self._carry([question for group in asked for question in group], call)
+        return [combine([question.receipt for question in group]) if group else Receipt("query_error") for group in asked]
+
+    async def _carry(self, mine: Sequence[Handover], call: "_Call") -> None:
+        """Queue them, and wait until each is settled; what is not when the wait is given up, is then."""
+        self._queue.extend(mine)
+        self._pump()
+        if call.left:
+            try:
+                await call.done.wait()
+            finally:
+                if call.left:
+                    self._withdraw(mine)
 
     # --- what goes out
 
@@ -246,7 +266,7 @@ class SmppSession:
 
     def _hear_response(self, wire: Wire, event: Response) -> None:
         handover, part = cast(Tag, event.tag)
-        outcome = judge(event, self._codes)
+        outcome = handover.judge(event, self._codes)
         if event.status == ESME_RINVBNDSTS:
             wire.link.unbind(find_now())  # the SMSC does not see us bound: bind again
         if handover.is_closed:
@@ -256,7 +276,7 @@ class SmppSession:
 
     def _hear_late(self, event: LateResponse) -> None:
         handover, part = cast(Tag, event.tag)
-        outcome = judge(Response(event.tag, event.status, event.pdu, event.sequence), self._codes)
+        outcome = handover.judge(Response(event.tag, event.status, event.pdu, event.sequence), self._codes)
         if handover.is_closed:
             self._prove(handover, part, outcome)
         else:
@@ -264,6 +284,8 @@ class SmppSession:
 
     def _prove(self, handover: Handover, part: int, outcome: Outcome) -> None:
         """The response to a message that is settled already, in doubt."""
+        if isinstance(handover, Question):
+            return
         log.warning("late response account=%s attempt=%s class=%s code=%s", self.name, handover.attempt, outcome.class_, outcome.code)
         if outcome.class_ == "accepted":
             self._inbox.prove(Receipt("progress", outcome.refs[0] if outcome.refs else None, handover.attempt, detail="late response"))

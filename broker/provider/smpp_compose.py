@@ -9,7 +9,7 @@ from typing import TypedDict
 
 from broker.provider.contract import Send, Unsuitable
 from broker.provider.smpp_keys import SmppKeys
-from broker.smpp.pdu import SubmitSm
+from broker.smpp.pdu import QuerySm, SubmitSm
 from broker.smpp.tlv import DEST_ADDR_SUBUNIT, MESSAGE_PAYLOAD, Sar, Tlv, make_number, make_sar
 from broker.text import LANGUAGES, Part, Plan, Unplannable, Verdict, plan, verdict
 from broker.text import measure as measure_text
@@ -78,6 +78,12 @@ def compose_text(keys: SmppKeys, send: Send, text: str, now: int, reference: int
         )
 
     return [make(part) for part in found.parts]
+
+
+def make_query(keys: SmppKeys, ref: str, sender: str | None) -> QuerySm:
+    """The question what became of a message: the sender's address must be the one that it went with (4.8.1)."""
+    ton, npi, source = find_source(keys, sender)
+    return QuerySm(message_id=ref, source_addr_ton=ton, source_addr_npi=npi, source_addr=source)
 
 
 def plan_text(keys: SmppKeys, text: str, reference: int, concat: Way | None = None) -> Plan:

@@ -7,14 +7,18 @@ outcome when every part has its own, and after it hears what comes late.
 from collections.abc import Callable, Mapping, Sequence
 
 from broker.smpp.events import Response
-from broker.smpp.pdu import GenericNack, SubmitSm, SubmitSmResp
+from broker.smpp.pdu import GenericNack, Pdu, QuerySm, QuerySmResp, SubmitSmResp
+from broker.smpp.receipt import read_state
 from broker.smpp.statuses import judge_nack, judge_status, name_status, show_status
 from broker.words.outcome import PASSING, Outcome, OutcomeClass
+from broker.words.receipt import FINAL_RECEIPTS, Receipt
+from broker.words.status import RANK
 
 MOST_ROUNDS = 3
 """How often parts that were refused with a passing class are sent again."""
 
 UNWRITTEN = Outcome("unreachable", None, "no link was free to send it in time", evidence="not sent")
+ASKED = Outcome("accepted")
 _DOUBTS = {
     "timeout": "no response within response_timer",
     "mismatch": "the response was that of another command",
@@ -32,7 +36,7 @@ class Handover:
 
     __slots__ = ("attempt", "is_closed", "left", "outcomes", "pdus", "rounds", "sent", "settle")
 
-    def __init__(self, attempt: str, pdus: Sequence[SubmitSm], settle: Callable[[Outcome], None]) -> None:
+    def __init__(self, attempt: str, pdus: Sequence[Pdu], settle: Callable[[Outcome], None]) -> None:
         self.attempt = attempt
         self.pdus = pdus
         self.settle = settle
@@ -44,6 +48,10 @@ class Handover:
 
     def __repr__(self) -> str:
         return f"Handover({self.attempt})"
+
+    def judge(self, response: Response, codes: Mapping[str, OutcomeClass]) -> Outcome:
+        """What a response says of the part that it answers."""
+        return judge(response, codes)
 
     def note(self, part: int, outcome: Outcome) -> bool:
         """What one part came to. True when that was the last one awaited."""
@@ -80,6 +88,34 @@ class Handover:
         if not self.is_closed:
             self.is_closed = True
             self.settle(sum_up([outcome or UNWRITTEN for outcome in self.outcomes]))
+
+
+class Question(Handover):
+    """One query_sm on its way, as if it were a message; `receipt` is what came of it."""
+
+    __slots__ = ("receipt", "ref")
+
+    def __init__(self, ref: str, pdu: QuerySm, settle: Callable[[Outcome], None]) -> None:
+        super().__init__("", (pdu,), settle)
+        self.ref = ref
+        self.receipt = Receipt("query_error", ref)
+
+    def judge(self, response: Response, codes: Mapping[str, OutcomeClass]) -> Outcome:
+        """What the SMSC says became of the message."""
+        pdu = response.pdu
+        if response.status or not isinstance(pdu, QuerySmResp):
+            self.receipt = Receipt("query_error", self.ref, code=show_status(response.status))
+        else:
+            word, class_ = read_state(pdu.message_state)
+            detail = f"err {pdu.error_code}" if pdu.error_code else None
+            self.receipt = Receipt(class_, self.ref, code=word, detail=detail)
+        return ASKED
+
+
+def combine(receipts: Sequence[Receipt]) -> Receipt:
+    """What became of a message whose parts were asked for one by one: its lowest, and no final before each has one."""
+    waiting = [receipt for receipt in receipts if receipt.class_ not in FINAL_RECEIPTS]
+    return waiting[0] if waiting else min(receipts, key=lambda receipt: RANK[receipt.class_])
 
 
 def sum_up(outcomes: Sequence[Outcome]) -> Outcome:

@@ -107,3 +107,13 @@ async def test_a_reload_binds_anew_and_loses_nothing(make_house: MakeHouse, auto
     assert len(house.twins["a"].lines) == 1
     await house.until(slow, "delivered", within=20)
     await house.until(await house.take(text=f"{TEXT} 2"), "delivered", within=30)
+
+
+async def test_an_smsc_that_is_asked(make_house: MakeHouse, autojump_clock: MockClock) -> None:
+    house = await make(make_house, registered_delivery=0, ask=True, query=["10s", "30s"])
+    id_ = await house.take()
+    await house.until(id_, "sent", within=1)
+    await trio.sleep(15)
+    assert house.find(id_) == "sent"
+    next(iter(house.twins["a"].taken.values())).state = "DELIVRD"
+    await house.until(id_, "delivered", within=20)
