@@ -41,10 +41,12 @@ from broker.config.sections import (
     suppress_forms,
 )
 from broker.daemon import find_facts
-from broker.delivery.accept import Submit
+from broker.delivery.submission import Submit
 from broker.provider.registry import find_plugins, load_plugin
 from broker.words import settings as words
+from broker.words.channel import SMS, TEXTLESS
 from broker.words.clock import read_span
+from broker.words.message import CHANNELS
 from broker.words.outcome import CLASSES
 from broker.words.status import FINAL, HARD, HELD_CAUSES, LIVE, SELF_RELEASING, STATUSES, TRANSITIONS
 
@@ -156,9 +158,14 @@ def test_fields_of_a_submit() -> None:
     sentence = re.search(r"A submit has (.*?); other", README, re.DOTALL)
     assert sentence is not None
     fields = {field.encode_name for field in msgspec.structs.fields(Submit)}
-    later = {"options", "channel"}  # taken by the door only to be refused with those words; `sms` is the one channel
-    assert set(re.findall(r"`([a-z_]+)`", sentence[1])) == fields - later - {"op", "id"}
-    assert all(f"`{word}`" in section("Not in this version") or word == "channel" for word in later)
+    assert set(re.findall(r"`([a-z_]+)`", sentence[1])) == fields - {"op", "id"}
+
+
+def test_every_channel_is_told() -> None:
+    assert set(rows("Channels")) == set(CHANNELS)
+    for channel, text in rows("Channels").items():
+        assert ("no text" in text) == (channel in TEXTLESS), channel
+        assert ("a segment" in text) == (channel in SMS), channel
 
 
 def test_what_is_not_in_this_version_is_listed() -> None:

@@ -14,11 +14,11 @@ from broker import __version__
 from broker.api.lines import Cell, Talk, find_ref, make_error, read_refusal
 from broker.api.overview import list_held, list_queue, show_balances, show_lane
 from broker.config import ConfigError
-from broker.delivery.accept import NOT_YET, Refused
 from broker.delivery.exchange import Exchange
 from broker.delivery.inquire import Inquiry
 from broker.delivery.orders import Orders, Selection
 from broker.delivery.polls import ask_balance
+from broker.delivery.submission import NOT_YET, Refused
 from broker.text import NumberError, read_number
 
 log = logging.getLogger("broker.api")

@@ -15,10 +15,11 @@ import trio
 
 from broker import __version__
 from broker.api.lines import Cell, Talk, find_ref, make_error, read_refusal
-from broker.delivery.accept import Accepted, Intake, Refused, Submit
+from broker.delivery.accept import Accepted, Intake
 from broker.delivery.exchange import Exchange
 from broker.delivery.inquire import Inquiry
 from broker.delivery.orders import Orders
+from broker.delivery.submission import Refused, Submit
 
 log = logging.getLogger("broker.api")
 

@@ -4,70 +4,20 @@ Ranks once and stores the first lane in the same insert; a lane with room gets t
 the commit (promise 1), in the order of the requests. Never touches a provider.
 """
 
-import hashlib
 from collections.abc import Callable
-from decimal import Decimal
 from typing import Any
 
 import msgspec
 
 from broker.delivery.allowance import Allowance
 from broker.delivery.exchange import Exchange
-from broker.delivery.wording import may_fit, word
+from broker.delivery.submission import Refused, Submit, make_digest, read_submit, too_long
+from broker.delivery.wording import word
 from broker.routing import Candidate, Route, Rule, find_rule, rank
 from broker.store.contract import Accept, Answer
-from broker.text import (
-    NumberError,
-    SenderError,
-    TextError,
-    check_sender,
-    clean,
-    mask,
-    read_number,
-    verdict,
-)
-from broker.words.clock import DAY, read_span, read_time
-from broker.words.identity import make_id
-from broker.words.message import CHANNELS, PRIORITIES, Message, Progress
-from broker.words.money import MoneyError, read_micro
+from broker.text import mask
+from broker.words.message import Message, Progress
 from broker.words.settings import ClientSettings
-
-NOT_YET = "not in this version: "
-KEY_LIMIT = 255
-TAG_LIMIT = 32
-FARTHEST = 366 * DAY
-"""How far ahead `send_at` may be."""
-
-
-class Submit(msgspec.Struct, forbid_unknown_fields=True, gc=False):
-    """One line of the submit socket (CONTRACT §4). `id` belongs to the ops `status`, `cancel` and `explain`."""
-
-    to: str | None = None
-    text: str | None = None
-    from_: str | None = msgspec.field(name="from", default=None)
-    key: str | None = None
-    ref: str | None = None
-    tags: tuple[str, ...] = ()
-    priority: str = "normal"
-    send_at: str | None = None
-    validity: str | None = None
-    channel: str = "sms"
-    options: dict[str, Any] | None = None
-    provider: str | None = None
-    max_price: Decimal | None = None
-    dry_run: bool = False
-    op: str = "submit"
-    id: str | None = None
-
-
-class Refused(Exception):
-    """A submit or op that is refused: `code` of CONTRACT §4, the field, and a text that says what to do."""
-
-    def __init__(self, code: str, message: str, field: str | None = None) -> None:
-        super().__init__(code)
-        self.code = code
-        self.message = message
-        self.field = field
 
 
 class Accepted(msgspec.Struct, gc=False):
@@ -103,7 +53,7 @@ class Intake:
         message = self.read(request, client, now)
         digest = None
         if request.key is not None:
-            digest = _digest(message, request)
+            digest = make_digest(message, request)
             if self._find_first(message, digest, reply):
                 return
         limits = ex.book.settings.clients.get(client)
@@ -158,32 +108,7 @@ class Intake:
 
     def read(self, request: Submit, client: str, now: int) -> Message:
         """The message that `request` describes, not yet ranked. Raises Refused naming the field."""
-        settings = self.ex.book.settings
-        limits = settings.clients.get(client)
-        if request.provider is not None and request.provider not in self.ex.book.accounts:
-            known = ", ".join(self.ex.book.accounts) or "none"
-            raise Refused("bad_request", f"no provider of this name; there are: {known}", "provider")
-        if request.to is None:
-            raise Refused("bad_request", "`to` is missing: the recipient's number, for example +886912345678", "to")
-        _check_fields(request)
-        try:
-            number = read_number(request.to, settings.broker.default_country)
-        except NumberError as error:
-            raise Refused("invalid_recipient", str(error), "to") from None
-        text = _read_text(request.text)
-        sender = request.from_
-        if sender is not None:
-            try:
-                check_sender(sender)
-            except SenderError as error:
-                raise Refused("invalid_sender", str(error), "from") from None
-        if limits is not None:
-            _check_limits(limits, sender, number.country, request.provider, client)
-        measured = verdict(text)
-        most = settings.submit.max_segments
-        if measured.segments > most and not may_fit(text, most, self.ex.book):
-            raise _too_long(measured.segments, most)
-        return _make(request, client, number.e164, number.country, text, measured.encoding, measured.segments, sender, now)
+        return read_submit(request, client, self.ex.book, now)
 
     def route(self, message: Message, now: int) -> tuple[Rule, Route]:
         """The rule and route of a new message; sets its validity. Raises Refused (`no_route`) when nobody could ever take it.
@@ -215,7 +140,7 @@ class Intake:
                 )
             rule = following
         if message.segments > (most := book.settings.submit.max_segments):  # let through for a rule that would have shortened it
-            raise _too_long(message.segments, most)
+            raise too_long(message.segments, most)
         if message.valid_until == 0 or message.valid_until > now + rule.settings.validity:
             message.valid_until = now + rule.settings.validity  # `now` is when it may leave: `send_at`, where there is one
         return rule, route
@@ -243,8 +168,8 @@ class Intake:
 
     def _check_suppressed(self, message: Message, route: Route) -> None:
         suppressions = self.ex.suppressions
-        if message.to not in suppressions.scopes:
-            return
+        if message.to not in suppressions.scopes or message.channel == "hlr":
+            return  # a lookup asks the network, and writes to nobody
         sender = message.sender
         if sender is None and route.first is not None:
             sender = self.ex.book.accounts[route.first.provider].find_sender(message)
@@ -252,115 +177,6 @@ class Intake:
             raise Refused(
                 "suppressed", f"{mask(message.to)} is on the suppression list; `broker suppress remove` takes it off", "to"
             )
-
-
-def _make(
-    request: Submit,
-    client: str,
-    to: str,
-    country: str | None,
-    text: str,
-    encoding: str,
-    segments: int,
-    sender: str | None,
-    now: int,
-) -> Message:
-    send_at = None if request.send_at is None else _read_send_at(request.send_at, now)
-    start = now if send_at is None else max(now, send_at)
-    valid_until = 0 if request.validity is None else start + _read_validity(request.validity)
-    message = Message(make_id(now), client, to, country, text, encoding, segments, now, valid_until)
-    message.key, message.ref, message.sender, message.channel = request.key, request.ref, sender, request.channel
-    message.tags, message.pin, message.next_at = request.tags, request.provider, now
-    message.send_at = send_at
-    if request.priority != "normal":
-        message.priority = PRIORITIES.index(request.priority)
-    if request.max_price is not None:
-        message.max_price = _read_price(request.max_price)
-    return message
-
-
-def _check_fields(request: Submit) -> None:
-    """Forms that need no look at the world. Raises Refused (`bad_request`) naming the field."""
-    if request.priority not in PRIORITIES:
-        raise Refused("bad_request", "`priority` is high, normal or low", "priority")
-    if request.key is not None and not 0 < len(request.key.encode("utf-8", "replace")) <= KEY_LIMIT:
-        raise Refused("bad_request", f"`key` is 1 to {KEY_LIMIT} bytes", "key")
-    if request.ref is not None and len(request.ref) > KEY_LIMIT:
-        raise Refused("bad_request", f"`ref` is at most {KEY_LIMIT} characters", "ref")
-    if len(request.tags) > TAG_LIMIT or any(not tag or len(tag) > 64 for tag in request.tags):
-        raise Refused("bad_request", f"`tags` is at most {TAG_LIMIT} words of 1 to 64 characters", "tags")
-    if request.channel != "sms":
-        if request.channel not in CHANNELS:
-            raise Refused("bad_request", f"`channel` is one of {', '.join(CHANNELS)}", "channel")
-        raise Refused("bad_request", f"{NOT_YET}channel {request.channel}", "channel")
-    if request.options is not None:
-        raise Refused("bad_request", f"{NOT_YET}options", "options")
-    if request.id is not None:
-        raise Refused("bad_request", "`id` belongs to the ops status, cancel and explain", "id")
-
-
-def _read_text(text: str | None) -> str:
-    if text is None:
-        raise Refused("bad_request", "`text` is missing", "text")
-    try:
-        cleaned = clean(text)
-    except TextError as error:
-        raise Refused("invalid_text", str(error), "text") from None
-    if not cleaned or cleaned.isspace():
-        raise Refused("invalid_text", "the text is blank", "text")
-    return cleaned
-
-
-def _too_long(segments: int, most: int) -> Refused:
-    return Refused("too_long", f"the text takes {segments} segments; [submit].max_segments allows {most}: shorten it", "text")
-
-
-def _read_validity(text: str) -> int:
-    try:
-        span = read_span(text)
-    except ValueError as error:
-        raise Refused("bad_request", f"`validity`: {error}", "validity") from None
-    if span <= 0:
-        raise Refused("bad_request", "`validity` must be longer than nothing", "validity")
-    return span
-
-
-def _read_send_at(text: str, now: int) -> int:
-    try:
-        at = read_time(text)
-    except ValueError as error:
-        raise Refused("bad_request", f"`send_at`: {error}", "send_at") from None
-    if at > now + FARTHEST:
-        raise Refused("bad_request", f"`send_at` is more than {FARTHEST // DAY} days ahead: submit it nearer to its time", "send_at")
-    return at
-
-
-def _read_price(price: Decimal) -> int:
-    try:
-        return read_micro(price)
-    except MoneyError as error:
-        raise Refused("bad_request", f"`max_price`: {error}", "max_price") from None
-
-
-def _check_limits(limits: ClientSettings, sender: str | None, country: str | None, pin: str | None, client: str) -> None:
-    where = f'[clients."{client}"]'
-    if sender is not None and limits.senders is not None and sender not in limits.senders:
-        raise Refused("forbidden", f"{where}.senders does not allow this sender", "from")
-    if limits.countries is not None and country not in limits.countries:
-        raise Refused("forbidden", f"{where}.countries does not allow {country or 'this country'}", "to")
-    if pin is not None and not limits.pin_provider:
-        raise Refused("forbidden", f"{where}.pin_provider is not set", "provider")
-
-
-def _digest(message: Message, request: Submit) -> bytes:
-    """Hash of the canonical message: what makes two submits with one key the same."""
-    fields: tuple[object, ...] = (
-        message.to, message.text, message.sender, message.ref, message.tags, message.priority, request.validity, message.channel,
-        message.pin, message.max_price,
-    )  # fmt: skip
-    if request.send_at is not None:
-        fields = (*fields, request.send_at)
-    return hashlib.blake2b(msgspec.json.encode(fields), digest_size=16).digest()
 
 
 def _answer(answer: Answer, value: Any, message: Message, digest: bytes | None, was: str) -> Accepted | Refused:

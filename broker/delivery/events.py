@@ -35,8 +35,11 @@ class Teller:
         rule: str | None = None,
     ) -> Entry:
         """The entry for `message` being `status` at `now`, because of `attempt` where there is one."""
-        provider = n = price = currency = None
+        provider = n = price = currency = channel = None
+        if message.channel != "sms":
+            channel = message.channel
         if attempt is not None:
+            channel = attempt.channel or channel
             provider, n, currency = attempt.provider, attempt.n, attempt.currency
             price = None if attempt.price is None else show_micro(attempt.price)
         event = MessageEvent(
@@ -61,6 +64,7 @@ class Teller:
             message.segments,
             price,
             currency,
+            channel,
         )
         return Entry(event, message.id, pack_event(event))
 

@@ -4,10 +4,12 @@ from typing import Any
 
 import msgspec
 
-from broker.delivery.accept import Intake, Refused, Submit
+from broker.delivery.accept import Intake
 from broker.delivery.exchange import Exchange
+from broker.delivery.submission import Refused, Submit
 from broker.routing import Candidate, LeftOut, Route, Rule, rank
 from broker.words.attempt import Attempt
+from broker.words.channel import TEXTLESS
 from broker.words.clock import show_time
 from broker.words.message import Message
 from broker.words.money import show_count, show_micro
@@ -73,7 +75,9 @@ class Inquiry:
                 raise Refused("no_route", "no rule matches this message any more")
             route = ex.rank(rule, message, message.progress)
         else:
-            message = self.intake.read(msgspec.structs.replace(request, text=request.text or "."), client, now)
+            if request.text is None and request.channel not in TEXTLESS:
+                request = msgspec.structs.replace(request, text=".")
+            message = self.intake.read(request, client, now)
             before = _show_cost(message)
             rule, route = self._route(message, now)
             if (after := _show_cost(message)) != before:

@@ -8,12 +8,12 @@ from typing import Any
 
 import msgspec
 
-from broker.delivery.accept import Refused
 from broker.delivery.doubt import resolve_accepted, resolve_refused
 from broker.delivery.exchange import BY_A_PERSON, Exchange
 from broker.delivery.lane import Lane
 from broker.delivery.notes import keep_state
 from broker.delivery.router import put_decision
+from broker.delivery.submission import Refused
 from broker.policy import Decision
 from broker.store.contract import Answer, Change, Put, Step
 from broker.words.clock import show_time

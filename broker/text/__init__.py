@@ -2,9 +2,10 @@
 
 The rooms: `clean` (what may be in a text), `gsm` and `segments` (what it costs), `septets`, `header`, `graphemes` and `parts`
 (how it goes out), `codings` (how an inbound one reads), `transliteration` (how it would fit a smaller alphabet), `numbers` with
-its generated `prefixes`, `senders`, `zones`, `words` (of inbound texts).
+its generated `prefixes`, `addresses`, `senders`, `zones`, `words` (of inbound texts).
 """
 
+from broker.text.addresses import AddressError, read_address
 from broker.text.clean import TextError, clean
 from broker.text.codings import read_octets
 from broker.text.gsm import Encoding, encoding_of
@@ -20,6 +21,7 @@ from broker.text.zones import find_zones
 
 __all__ = [
     "LANGUAGES",
+    "AddressError",
     "Concat",
     "Encoding",
     "Header",
@@ -45,6 +47,7 @@ __all__ = [
     "measure",
     "number_type",
     "plan",
+    "read_address",
     "read_header",
     "read_number",
     "read_octets",

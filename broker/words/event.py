@@ -8,8 +8,11 @@ from typing import Any
 import msgspec
 
 
-class MessageEvent(msgspec.Struct, gc=False, tag_field="kind", tag=False):
-    """One `message.<status>` or `message.receipt` event; field names and order are CONTRACT §6's. `at` and `next_at` are RFC 3339."""
+class MessageEvent(msgspec.Struct, gc=False, tag_field="kind", tag=False, omit_defaults=True):
+    """One `message.<status>` or `message.receipt` event; field names and order are CONTRACT §6's. `at` and `next_at` are RFC 3339.
+
+    `channel`, the one field with a default, is told only where it is not sms.
+    """
 
     at: str
     type: str
@@ -32,6 +35,7 @@ class MessageEvent(msgspec.Struct, gc=False, tag_field="kind", tag=False):
     segments: int
     price: str | None
     currency: str | None
+    channel: str | None = None
 
 
 class Happening(msgspec.Struct):

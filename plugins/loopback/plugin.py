@@ -4,14 +4,15 @@ Manual: none; this is its whole description. It takes every message, unless `out
 once. It opens no connection and knows no credit.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import cycle
 from typing import Any
 
 import msgspec
 import trio
 
-from broker.provider.contract import Ask, Outcome, Port, Receipt, Send, Settle, Traits
+from broker.provider.contract import Ask, Lookup, Outcome, Port, Receipt, Send, Settle, Traits
+from broker.words.message import CHANNELS
 
 TITLE = "Loopback: scripted outcomes, nothing leaves the process"
 MANUAL = "none; see this file"
@@ -19,12 +20,16 @@ MANUAL = "none; see this file"
 
 class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`outcomes`: classes to answer the next messages with, over and over (empty: accepted); `receipt`: the receipt that follows
-    (`delivered` `undelivered` `expired` …, or `none`); `delay`: milliseconds until the answer.
+    (`delivered` `undelivered` `expired` …, or `none`); `delay`: milliseconds until the answer, `receipt_delay` from there to the
+    receipt; `channels` that it takes; `networks`: what it finds of numbers by channel hlr, prefix -> MCCMNC, the first that fits.
     """
 
     outcomes: tuple[str, ...] = ()
     receipt: str = "delivered"
     delay: int = 0
+    receipt_delay: int = 0
+    channels: tuple[str, ...] = ("sms",)
+    networks: dict[str, str] = {}
 
 
 TRAITS = Traits(senders=frozenset({"none", "alphanumeric", "numeric", "shortcode"}), batch=100, receipts=("callback",), options=None)
@@ -49,6 +54,8 @@ class LoopbackSession:
         while True:
             while not self._waiting:
                 await self._lot.park()
+            if self._config.receipt_delay:
+                await trio.sleep(self._config.receipt_delay / 1000)
             receipts, self._waiting = self._waiting, []
             await sink(receipts)
 
@@ -60,12 +67,20 @@ class LoopbackSession:
             outcome = self._answer()
             settle(index, outcome)
             if self._config.receipt != "none" and outcome.class_ == "accepted":
-                self._waiting.append(Receipt(self._config.receipt, outcome.refs[0], send.attempt))  # type: ignore[arg-type]  # as configured
+                self._waiting.append(self._report(send, outcome.refs[0]))
         self._lot.unpark_all()
 
     async def query(self, asks: Sequence[Ask]) -> list[Receipt]:
         """Nothing to ask: its receipts come at once."""
         return [Receipt("query_error") for _ in asks]
+
+    def _report(self, send: Send, ref: str) -> Receipt:
+        lookup = self._look_up(send.message.to) if send.via == "hlr" else None
+        return Receipt(self._config.receipt, ref, send.attempt, lookup=lookup)  # type: ignore[arg-type]  # as configured
+
+    def _look_up(self, number: str) -> Lookup:
+        network = next((network for prefix, network in self._config.networks.items() if number.startswith(prefix)), None)
+        return Lookup("absent" if network is None else "active", network=network)
 
     def _answer(self) -> Outcome:
         class_ = "accepted" if self._script is None else next(self._script)
@@ -82,4 +97,12 @@ def open_session(config: Config, name: str) -> LoopbackSession:
 
 def traits(config: Config) -> Traits:
     """The traits of one account: without receipts a message is unconfirmed at once."""
-    return TRAITS if config.receipt != "none" else msgspec.structs.replace(TRAITS, receipts=())
+    receipts = TRAITS.receipts if config.receipt != "none" else ()
+    return msgspec.structs.replace(TRAITS, channels=frozenset(config.channels), receipts=receipts)
+
+
+def check(config: Config) -> Iterator[tuple[str, str]]:
+    """A channel that there is not."""
+    for channel in config.channels:
+        if channel not in CHANNELS:
+            yield "channels", f"is a list of {', '.join(CHANNELS)}"

@@ -6,7 +6,8 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from broker.delivery.accept import Accepted, Intake, Refused, Submit
+from broker.delivery.accept import Accepted, Intake
+from broker.delivery.submission import Refused, Submit
 from tests.daemon.conftest import MakeHouse
 from tests.daemon.house import TEXT, TO, House, loopback
 
