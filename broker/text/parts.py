@@ -15,7 +15,7 @@ from broker.text.graphemes import is_boundary
 from broker.text.gsm import Encoding
 from broker.text.header import MOST_PARTS, Concat, write_header
 from broker.text.segments import Verdict, count_plain, verdict
-from broker.text.septets import DEFAULT_TABLES, GSM, NO_LOCKING, Alphabet, Tables, find_alphabet
+from broker.text.septets import DEFAULT_TABLES, GSM, Alphabet, Tables, find_alphabet
 
 Way = Literal["udh8", "udh16", "sar", "payload"]
 DefaultAlphabet = Literal["gsm", "latin1"]
@@ -177,7 +177,7 @@ def _find_forms(text: str, encodings: Set[str], national: Sequence[int], concat:
         yield _Form("ucs2", GSM, coded, units, OCTETS // 2, (OCTETS - header) // 2)
     if "gsm7" in encodings and alphabet == "gsm":
         is_ours = concat in ("udh8", "udh16")
-        for tables in product((0, *(each for each in national if each != NO_LOCKING)), (0, *national)):
+        for tables in product((0, *national), (0, *national)):
             if tables == DEFAULT_TABLES:
                 continue
             other = find_alphabet(tables)

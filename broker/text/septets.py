@@ -30,7 +30,6 @@ LANGUAGES: Final[Mapping[str, int]] = {
     "telugu": 12,
     "urdu": 13,
 }
-NO_LOCKING: Final = 2  # Spanish has a single shift table alone (23.038, A.3.2)
 
 _ESCAPE: Final = bytes([ESCAPE])
 _SEPTETS: Final = bytes(range(0x80))

@@ -11,7 +11,10 @@ import traceback
 from collections import Counter
 from random import Random
 
-from tests.smpp.story import STORIES
+from tests.smpp.story import STORIES as LINKS
+from tests.text.story import STORIES as TEXTS
+
+STORIES = LINKS | TEXTS
 
 
 def read_arguments(words: list[str] | None = None) -> argparse.Namespace:

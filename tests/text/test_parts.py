@@ -1,7 +1,6 @@
 """The plan against tables of the two standards, and against what a reader of the parts gets back."""
 
 from collections.abc import Sequence
-from itertools import accumulate
 from typing import Literal
 
 import pytest
@@ -10,21 +9,7 @@ from hypothesis import strategies as st
 
 from broker.text import Plan, Unplannable, plan, verdict
 from broker.text.graphemes import is_boundary
-from broker.text.header import read_header
-from broker.text.septets import find_alphabet
-
-WAYS = ("udh8", "udh16", "sar", "payload")
-
-
-def read_part(octets: bytes, found: Plan) -> str:
-    if found.encoding == "ucs2":
-        return octets.decode("utf-16-be")
-    return find_alphabet(found.tables).read(octets)
-
-
-def read_parts(found: Plan) -> list[str]:
-    """What the handset shows of each part."""
-    return [read_part(part.octets, found) for part in found.parts]
+from tests.text.story import WAYS, check_plan, read_parts
 
 
 @pytest.mark.parametrize(
@@ -62,18 +47,8 @@ texts = st.one_of(
 @settings(deadline=None)
 @given(texts, st.sampled_from(WAYS), st.sampled_from([(), (1,), (3, 6), (1, 2, 3, 13)]))
 def test_nothing_is_lost_or_cut(text: str, way: str, national: Sequence[int]) -> None:
-    found = plan(text, concat=way, national=national)  # type: ignore[arg-type]  # a strategy's string
-    shown = read_parts(found)
-    assert "".join(shown) == text
-    assert all(is_boundary(text, end) for end in list(accumulate(map(len, shown)))[:-1])
-    if way != "payload" or found.segments == 1:
-        assert len(found.parts) == found.segments
-        for part in found.parts:
-            bits = len(part.octets) * (7 if found.encoding == "gsm7" else 8)
-            head = len(part.udh) or (6 if part.sar else 0)
-            assert head * 8 + bits <= 1120
-            header, rest = read_header(part.short_message) if part.udh else read_header(b"\0" + part.octets)
-            assert (header.tables, rest) == (found.tables, part.octets)
+    found = plan(text, concat=way, national=national, reference=300)  # type: ignore[arg-type]  # a strategy's string
+    check_plan(text, found, way, reference=300, national=national)  # type: ignore[arg-type]
 
 
 @settings(deadline=None)
@@ -164,7 +139,7 @@ def test_what_says_which_part_it_is() -> None:
     assert (whole.udh, whole.sar, whole.short_message) == (b"", None, b"a" * 307)
     assert plan(text).parts[0].short_message == bytes([5, 0, 3, 0, 3, 1]) + b"a" * 153
     for way in WAYS:
-        (alone,) = plan("a" * 160, concat=way).parts  # type: ignore[arg-type]  # a table's string
+        (alone,) = plan("a" * 160, concat=way).parts
         assert (alone.udh, alone.sar) == (b"", None)
     assert plan("ç" * 70, national=(2,)).parts[0].udh == b""
     assert plan("ç" * 77, national=(2,)).parts[0].udh == bytes([3, 0x24, 1, 2])
@@ -191,6 +166,11 @@ def test_latin1_is_counted_as_the_septets_that_it_becomes() -> None:
     assert plan("[" * 80, alphabet="latin1").segments == 1
 
 
+def test_latin1_takes_no_table() -> None:
+    assert plan("ç" * 100, national=(1,)).tables == (1, 0)
+    assert plan("ç" * 100, national=(1,), alphabet="latin1").encoding == "ucs2"
+
+
 def test_only_the_encodings_that_the_account_takes() -> None:
     assert plan("a", encodings={"ucs2"}).data_coding == 8
     assert plan("a" * 71, encodings={"ucs2"}).segments == 2
@@ -205,7 +185,7 @@ def test_only_the_encodings_that_the_account_takes() -> None:
 def test_too_long_is_refused_never_cut() -> None:
     for way in WAYS:
         with pytest.raises(Unplannable) as caught:
-            plan("a" * 307, most=2, concat=way)  # type: ignore[arg-type]  # a table's string
+            plan("a" * 307, most=2, concat=way)
         assert (caught.value.code, caught.value.segments) == ("too_long", 3)
     assert plan("a" * 153 * 255).segments == 255
     with pytest.raises(Unplannable):
