@@ -20,6 +20,7 @@ import msgspec
 import trio
 
 from broker import __version__
+from broker.api.callbacks import CallbackDoor
 from broker.api.control import ControlDoor
 from broker.api.doors import DoorError, open_unix, remove_socket
 from broker.api.submit import SubmitDoor
@@ -35,6 +36,7 @@ from broker.config import (
     store_path,
 )
 from broker.delivery.accept import Intake
+from broker.delivery.callbacks import Callbacks
 from broker.delivery.exchange import Exchange
 from broker.delivery.fleet import Fleet, make_book
 from broker.delivery.handover import Handover
@@ -105,6 +107,7 @@ class Daemon:
         self.served: dict[str, Any] = {}
         self.ready = trio.Event()
         self.feed_addresses: list[str] = []
+        self.callback_addresses: list[str] = []
         self.started_at = wall_clock()
 
     async def run(self) -> int:
@@ -158,6 +161,7 @@ class Daemon:
         fleet = Fleet(ex, nursery)
         fleet.make_lanes(self.plugins)
         self.fleet = fleet
+        ex.callbacks = Callbacks(ex)
         for recipient, scope, reason, _ in ex.query.read_suppressions():
             ex.suppressions.add(recipient, scope, reason)
         self.handover = Handover(ex, nursery)
@@ -185,16 +189,13 @@ class Daemon:
 
     async def _open_doors(self, ex: Exchange, submit: SubmitDoor, control: ControlDoor, nursery: trio.Nursery) -> None:
         settings = self.settings
-        inherited = inherit_sockets()
+        inherited = {name: trio.SocketListener(trio.socket.from_stdlib_socket(sock)) for name, sock in inherit_sockets().items()}
         served = (
             ("submit", settings.submit.socket, settings.submit.mode, settings.submit.group, submit.serve),
             ("control", settings.control.socket, 0o600, None, control.serve),
         )
         for name, path, mode, group, serve in served:
-            if name in inherited:
-                listener = trio.SocketListener(trio.socket.from_stdlib_socket(inherited[name]))
-            else:
-                listener = await open_unix(path, mode, group)
+            listener = inherited[name] if name in inherited else await open_unix(path, mode, group)
             nursery.start_soon(partial(trio.serve_listeners, serve, [listener], handler_nursery=nursery))
         if settings.feed is not None:
             from broker.api.feed import FeedDoor  # a broker without [feed] does not load the websocket library
@@ -204,9 +205,11 @@ class Daemon:
             )
             serve_feed: Any = feed.serve
             if "feed" in inherited:
-                listener = trio.SocketListener(trio.socket.from_stdlib_socket(inherited["feed"]))
-                serve_feed = partial(feed.serve_listeners, [listener])
+                serve_feed = partial(feed.serve_listeners, [inherited["feed"]])
             self.feed_addresses = await nursery.start(serve_feed)
+        if settings.callbacks is not None and ex.callbacks is not None:
+            door = CallbackDoor(ex, ex.callbacks)
+            self.callback_addresses = await nursery.start(door.serve, settings.callbacks.listen, inherited.get("callbacks"))
 
     async def _start_twins(self, nursery: trio.Nursery) -> None:
         if not self.twins:

@@ -23,7 +23,7 @@ from broker.text import NumberError, read_number
 
 log = logging.getLogger("broker.api")
 
-LATER = frozenset({"in_doubt", "retry", "lookup", "contacts", "callbacks", "replay", "log_level"})
+LATER = frozenset({"in_doubt", "retry", "lookup", "contacts", "replay", "log_level"})
 
 Reload = Callable[..., Awaitable[dict[str, Any]]]
 
@@ -127,12 +127,23 @@ class ControlDoor:
             reply(self._orders.resume(order.name))
         elif op == "suppress":
             self._orders.suppress(order.action or "list", self._read_number(order.number), reply)
+        elif op == "callbacks":
+            self._show_callbacks(order, reply)
         elif op == "ping":
             reply({"ok": True, "node": ex.teller.node, "version": __version__})
         elif op in LATER:
             raise Refused("bad_request", f"{NOT_YET}{op}", "op")
         else:
             raise Refused("bad_request", "unknown op; `broker --help` lists the verbs", "op")
+
+    def _show_callbacks(self, order: Order, reply: Callable[[dict[str, Any]], None]) -> None:
+        callbacks = self._ex.callbacks
+        if callbacks is None or order.action not in (None, "list", "rotate"):
+            raise Refused("bad_request", "`action` is list or rotate", "action")
+        if order.action == "rotate":
+            callbacks.rotate(order.name or "", reply)
+        else:
+            reply(callbacks.show())
 
     def _chosen(self, name: str | None) -> list[str]:
         return list(self._ex.lanes) if name is None else [self._orders.find_lane(name).name]
@@ -158,6 +169,7 @@ class ControlDoor:
                 "uptime_ms": ex.now() - self._started_at,
                 "commits": ex.journal.commits,
                 "seq": ex.journal.ring.last,
+                "callbacks": ex.callbacks.count() if ex.callbacks is not None else {},
             }
         )
 

@@ -27,6 +27,7 @@ VERBS: dict[str, Verb] = {
     "cancel": Verb("Deciding", "cancel [ID]", "stop messages that have not left", "waiting"),
     "release": Verb("Deciding", "release [ID]", "let held messages go on", "waiting"),
     "resolve": Verb("Deciding", "resolve ID OUTCOME", "say what became of an attempt in doubt", "waiting"),
+    "callbacks": Verb("Looking", "callbacks", "the URL to enter in each provider's panel", "callbacks"),
     "pause": Verb("Deciding", "pause NAME", "give a provider nothing until `resume`", "accounts"),
     "resume": Verb("Deciding", "resume NAME", "let a provider work again", "accounts"),
     "drain": Verb("Deciding", "drain NAME", "give a provider nothing new, move its queue away", "accounts"),
@@ -43,7 +44,7 @@ GROUPS = ("Sending", "Looking", "Deciding", "Running")
 
 LATER = frozenset(
     {
-        *("init", "import", "in-doubt", "retry", "lookup", "contacts", "callbacks", "replay"),
+        *("init", "import", "in-doubt", "retry", "lookup", "contacts", "replay"),
         *("export", "backup", "verify", "log-level"),
     }
 )

@@ -18,6 +18,7 @@ from broker.config.sections import (
     GROUPS,
     TOKEN_FORMS,
     broker_forms,
+    callback_forms,
     client_forms,
     control_forms,
     feed_forms,
@@ -33,7 +34,7 @@ HIDDEN = "***"
 
 RESTART_KEYS = (
     *("broker.data_dir", "broker.name", "store.url"),
-    *("submit.socket", "submit.mode", "submit.group", "control.socket", "feed.listen"),
+    *("submit.socket", "submit.mode", "submit.group", "control.socket", "feed.listen", "callbacks.listen"),
 )
 """Keys that only a restart applies: what they name is opened once, at the start."""
 
@@ -49,6 +50,7 @@ def tree_of(settings: Settings) -> dict[str, Any]:
         "submit": show_struct(settings.submit, submit_forms(_NOWHERE)),
         "control": show_struct(settings.control, control_forms(_NOWHERE)),
         "feed": None if settings.feed is None else show_struct(settings.feed, feed_forms(_NOWHERE)),
+        "callbacks": None if settings.callbacks is None else show_struct(settings.callbacks, callback_forms(_NOWHERE)),
         "tokens": {name: show_struct(token, TOKEN_FORMS) for name, token in settings.tokens.items()},
         "clients": {name: show_struct(client, _client_forms) for name, client in settings.clients.items()},
         "suppress": show_struct(settings.suppress, suppress_forms(_NOWHERE)),

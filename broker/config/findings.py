@@ -18,7 +18,7 @@ from broker.config.problem import Path, Problem, dotted
 from broker.config.reach import countries_of, covers, find_never, reach_of
 from broker.words.channel import CARRIERS, SMS, account_of, channel_of
 from broker.words.money import convert, show_micro
-from broker.words.settings import ProviderSettings, RuleSettings, Settings
+from broker.words.settings import CallbackSettings, ProviderSettings, RuleSettings, Settings
 
 Finding = tuple[Path, str]
 
@@ -267,9 +267,27 @@ def _find_in_listeners(settings: Settings) -> Iterator[Finding]:
     for name in settings.clients:
         if not name.startswith("unix:") and name not in settings.tokens:
             yield ("clients", name), f"no token has this name: write [tokens.{name}], or unix:USER for a user's programs"
+    if settings.callbacks is not None:
+        yield from _find_in_callbacks(settings.callbacks)
     sockets = {("submit", "socket"): settings.submit.socket, ("control", "socket"): settings.control.socket}
     if settings.feed is not None and settings.feed.listen.startswith("unix:"):
         sockets["feed", "listen"] = settings.feed.listen.removeprefix("unix:")
+    if settings.callbacks is not None and settings.callbacks.listen.startswith("unix:"):
+        sockets["callbacks", "listen"] = settings.callbacks.listen.removeprefix("unix:")
     for path, socket in sockets.items():
         if len(os.fsencode(socket)) > LONGEST_SOCKET:
             yield path, f"{socket} is longer than the {LONGEST_SOCKET} bytes of a socket's path: choose a shorter one"
+
+
+def _find_in_callbacks(callbacks: CallbackSettings) -> Iterator[Finding]:
+    if callbacks.public_url is None:
+        yield (
+            ("callbacks", "listen"),
+            "without public_url providers are told this very address, where the world may not find it:"
+            ' write public_url = "https://sms.example.org"',
+        )
+    elif callbacks.public_url.startswith("http://") and not is_loopback(host_of(callbacks.public_url)):
+        yield (
+            ("callbacks", "public_url"),
+            "goes over the open network as it is, secret and numbers included: let a proxy speak TLS, and write https://",
+        )

@@ -186,8 +186,9 @@ def _addresses(settings: Settings) -> Iterator[tuple[Path, str, bool]]:
 def keep_local(settings: Settings) -> Settings:
     """The settings without the addresses on other machines: nothing leaves this one while twins stand in for the providers.
 
-    Such a rule of [[inbound]] still matches; what it takes is stored and told, and handed to nobody.
+    Such a rule of [[inbound]] still matches; what it takes is stored and told, and handed to nobody. Twins call back on this machine.
     """
+    callbacks = settings.callbacks and msgspec.structs.replace(settings.callbacks, public_url=None)
     inbound = [
         rule if rule.to is None or is_loopback(host_of(rule.to)) else msgspec.structs.replace(rule, to=None) for rule in settings.inbound
     ]
@@ -195,7 +196,7 @@ def keep_local(settings: Settings) -> Settings:
         name: client if client.webhook is None or is_loopback(host_of(client.webhook)) else msgspec.structs.replace(client, webhook=None)
         for name, client in settings.clients.items()
     }
-    return msgspec.structs.replace(settings, inbound=tuple(inbound), clients=clients)
+    return msgspec.structs.replace(settings, inbound=tuple(inbound), clients=clients, callbacks=callbacks)
 
 
 def find_oddities(settings: Settings) -> Iterator[tuple[Path, str]]:

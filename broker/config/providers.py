@@ -33,11 +33,12 @@ from broker.config.forms import (
 from broker.config.places import Places
 from broker.config.plugin import PluginFacts, PluginTable, own_keys, read_config, scrub
 from broker.config.sections import check_name
-from broker.config.spot import LATER, Fault, Later, Spot, nearest
+from broker.config.spot import LATER, UNSHOWN, Fault, Later, Spot, nearest
 from broker.config.tables import Forms, add_missing, read_struct, show_struct, struct_of, take
 from broker.words.message import CHANNELS
 from broker.words.money import MICRO
 from broker.words.outcome import CLASSES
+from broker.words.secret import PATH_FORM, Secret, is_path_secret
 from broker.words.settings import BreakerSettings, CreditSettings, ProviderSettings, SpendSettings
 
 LATER_PLUGINS = ("smscru", "http")
@@ -82,6 +83,13 @@ _BREAKER: Forms = {"failures": whole(1), "window": SOME_SPAN, "open": SOME_SPAN,
 _CREDIT: Forms = {"every": SOME_SPAN, "low": AMOUNT, "stop": AMOUNT, "per_segment": AMOUNT}
 _SPEND: Forms = {"max": SOME_MONEY, "per": SOME_SPAN}
 
+def _read_callback_secret(spot: Spot) -> Secret:
+    secret = SECRET.read(spot)
+    if not is_path_secret(secret.reveal()):
+        raise Fault(f"{PATH_FORM}: `openssl rand -hex 16` makes one", UNSHOWN)
+    return secret
+
+
 PROVIDER_FORMS: Forms = {
     "enabled": FLAG,
     "sender": SENDER,
@@ -99,7 +107,7 @@ PROVIDER_FORMS: Forms = {
     "breaker": Form(_read_breaker, lambda breaker: show_struct(breaker, _BREAKER)),
     "spend": struct_of(SpendSettings, _SPEND),
     "codes": table_of(choice(CLASSES, "outcome class"), str),
-    "callback_secret": SECRET,
+    "callback_secret": Form(_read_callback_secret, example=SECRET.example),
 }
 CORE_KEYS = frozenset({"plugin", *PROVIDER_FORMS})
 

@@ -29,6 +29,7 @@ from broker.config.sections import (
     LATER_SECTIONS,
     TOKEN_FORMS,
     broker_forms,
+    callback_forms,
     check_client,
     check_name,
     client_forms,
@@ -42,6 +43,7 @@ from broker.config.spot import Fault, Report, Spot, quote
 from broker.config.tables import Forms, check_names, read_struct, take
 from broker.words.settings import (
     BrokerSettings,
+    CallbackSettings,
     ClientSettings,
     ControlSettings,
     FeedSettings,
@@ -67,7 +69,7 @@ _SYNTAX_HINTS = {  # what people most often mean where tomllib says this
 }
 
 SECTIONS = (
-    *("broker", "store", "submit", "control", "feed", "tokens", "clients"),
+    *("broker", "store", "submit", "control", "feed", "callbacks", "tokens", "clients"),
     *("suppress", "currencies", "groups", "providers", "rules", "inbound"),
 )
 
@@ -145,6 +147,7 @@ def _read_root(root: Spot, places: Places, plugins: PluginTable) -> Settings:
         submit=_read_submit(root, places),
         control=_read_control(root, places),
         feed=_read_section(root, "feed", FeedSettings, feed_forms(places)) if "feed" in tree else None,
+        callbacks=_read_section(root, "callbacks", CallbackSettings, callback_forms(places)) if "callbacks" in tree else None,
         tokens=_read_named(root, "tokens", TokenSettings, check_name, TOKEN_FORMS),
         clients=_read_named(root, "clients", ClientSettings, check_client, client_forms(groups)),
         suppress=_read_section(root, "suppress", SuppressSettings, suppress_forms(places)),
@@ -165,7 +168,7 @@ def _read_section(root: Spot, name: str, cls: type[S], forms: Forms) -> Any:
         return read_struct(spot, cls, forms)
     except Fault as fault:
         spot.add_fault(fault)
-        return None if cls is FeedSettings else cls()
+        return None if cls in (FeedSettings, CallbackSettings) else cls()
 
 
 def _tables(root: Spot, name: str) -> dict[str, Spot]:
@@ -287,6 +290,10 @@ def _check_together(root: Spot, settings: Settings) -> None:
             report.add(place, message)
     if settings.currencies.get(own, 1) != 1:
         report.add(("currencies", own), f"{own} is [broker].currency itself, so its rate is always 1: take it out")
+    callbacks = settings.callbacks
+    if callbacks is not None and callbacks.public_url is None and callbacks.listen.startswith("unix:"):
+        message = 'is missing: no provider can be told a socket\'s path; write public_url = "https://sms.example.org"'
+        report.add(("callbacks", "public_url"), message, ("callbacks",))
     if settings.submit.socket == settings.control.socket:
         report.add(("control", "socket"), "is the same as [submit].socket: give each its own path")
     for at, fault in find_faults(settings):

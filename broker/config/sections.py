@@ -37,13 +37,13 @@ LOG_LEVELS = ("debug", "info", "warning", "error")
 SCOPES = ("submit", "read", "numbers", "text", "operate")
 
 LATER_SECTIONS: dict[str, str] = {
-    "callbacks": "[callbacks]; final statuses are asked for by `query`; take the section out",
     "api": "[api]; programs submit on the socket and read [feed]; take the section out",
     "guard": "[guard]; `rate` of a client limits what it may submit; take the section out",
 }
 
 _is_name = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}").fullmatch
 _is_hash = re.compile(r"[0-9a-fA-F]{64}").fullmatch
+_is_origin = re.compile(r"https?://(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9.-]+)(?::([0-9]{1,5}))?(?:/[A-Za-z0-9._~/-]*)?").fullmatch
 _is_address = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+):([0-9]{1,5})").fullmatch
 
 
@@ -75,16 +75,23 @@ def _socket(places: Places) -> Form[str]:
     return plain(read, example='"submit.sock"')
 
 
-def _listen(places: Places) -> Form[str]:
+def _listen(places: Places, example: str = '"127.0.0.1:8781"') -> Form[str]:
     def read(value: object) -> str:
         if isinstance(value, str) and value.startswith("unix:") and len(value) > 5:
             return "unix:" + places.resolve_socket(value[5:])
         found = _is_address(value) if isinstance(value, str) else None
         if found is None or int(found[2]) > 65_535:
-            raise Fault('is no address: write "127.0.0.1:8781", "[::1]:8781" or "unix:feed.sock"')
+            raise Fault(f'is no address: write {example}, "[::1]:8781" or "unix:feed.sock"')
         return found[0]
 
-    return plain(read, example='"127.0.0.1:8781"')
+    return plain(read, example=example)
+
+
+def _read_public_url(value: object) -> str:
+    found = _is_origin(value) if isinstance(value, str) else None
+    if found is None or int(found[1] or 0) > 65_535:
+        raise Fault('is no address that a provider could be told: write "https://sms.example.org", without ? and #')
+    return found[0].rstrip("/")
 
 
 def _read_url(value: object) -> str:
@@ -141,6 +148,11 @@ def control_forms(places: Places) -> Forms:
 def feed_forms(places: Places) -> Forms:
     """[feed]"""
     return {"listen": _listen(places), "keep": SOME_SPAN, "require_token": FLAG}
+
+
+def callback_forms(places: Places) -> Forms:
+    """[callbacks]"""
+    return {"listen": _listen(places, '"127.0.0.1:8782"'), "public_url": plain(_read_public_url, example='"https://sms.example.org"')}
 
 
 def suppress_forms(_places: Places) -> Forms:

@@ -3,7 +3,6 @@
 It decides nothing; it is the one value that `daemon` builds and the rooms of this floor pass to each other.
 """
 
-import os
 from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -22,6 +21,7 @@ from broker.words.message import Message, Progress
 from broker.words.status import RANK
 
 if TYPE_CHECKING:
+    from broker.delivery.callbacks import Callbacks
     from broker.delivery.lane import Lane
     from broker.delivery.receipts import Arrival
 
@@ -96,14 +96,7 @@ class Exchange:
         self.sweep_bell = Bell()
         self.releases: dict[str, int] = {}
         self.ring_hook: Callable[[str], None] = lambda _stream: None
-        self._tokens = b""
-
-    def make_token(self) -> str:
-        """128 random bits in hex; drawn from the system in larger pieces."""
-        if len(self._tokens) < 16:
-            self._tokens = os.urandom(4096)
-        token, self._tokens = self._tokens[:16], self._tokens[16:]
-        return token.hex()
+        self.callbacks: Callbacks | None = None
 
     def rank(self, rule: Rule, message: Message, progress: Progress) -> Route:
         """The route of `message` under `rule` as things stand now."""

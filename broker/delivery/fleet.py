@@ -149,6 +149,8 @@ class Fleet:
                 lane.health.paused = "disabled"
                 lane.health.show(now)
                 lane.bell.ring_at(0)
+        if ex.callbacks is not None:
+            ex.callbacks.apply()
         for cause in SELF_RELEASING:
             ex.release_at(cause, now)
 

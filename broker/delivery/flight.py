@@ -38,5 +38,6 @@ class Flight(msgspec.Struct, gc=False):
 
     def make_send(self) -> Send:
         """What the plugin is handed."""
-        attempt = self.attempt
-        return Send(self.message, attempt.id, attempt.n, attempt.sender, attempt.key, None, attempt.channel, self.body)
+        attempt, callbacks = self.attempt, self.lane.ex.callbacks
+        url = callbacks.find_url(attempt) if callbacks is not None and attempt.token else None
+        return Send(self.message, attempt.id, attempt.n, attempt.sender, attempt.key, url, attempt.channel, self.body)

@@ -324,11 +324,10 @@ class Lane:
         return None, None
 
     def _open(self, message: Message, rule: Rule, candidate: Candidate, now: int) -> Flight:
-        ex = self.ex
         n = message.attempts + 1
         key = f"{message.id.replace('-', '')}n{n}"
         attempt = Attempt(
-            message.id, n, self.name, ex.make_token(), now, "open", key, self.carrier.find_sender(message), parts=candidate.segments,
+            message.id, n, self.name, "", now, "open", key, self.carrier.find_sender(message), parts=candidate.segments,
             price=candidate.price, currency=candidate.currency, bucket=candidate.bucket, credit=candidate.cost, doubt=rule.doubt,
             channel=candidate.channel,
         )  # fmt: skip

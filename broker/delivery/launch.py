@@ -16,6 +16,8 @@ def launch(lane: "Lane", batch: list[Flight], send: Callable[[list[Flight]], Non
     until = now + lane.settings.timeout
     ready: list[Flight] = []
     left = len(batch)
+    if lane.ex.callbacks is not None:
+        lane.ex.callbacks.name_call(lane, batch)
 
     def note(flight: Flight, answer: Answer) -> None:
         nonlocal left

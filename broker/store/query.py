@@ -32,6 +32,10 @@ _DUE_AFTER = (
 )
 _NEXT = "SELECT min(next_at) FROM message " + _WAITS + "AND next_at > ?"
 _OVER = f"SELECT id FROM message {_LIVE} AND status = 'queued' AND valid_until <= ? LIMIT ?"
+_CALL = (
+    "SELECT a.message, a.n, a.provider, m.recipient FROM attempt a INDEXED BY attempt_token JOIN message m ON m.id = a.message"
+    " WHERE a.token <> '' "
+)
 _PRIORITIES = (0, 1, 2)
 _REF = "SELECT message, n FROM ref WHERE provider = ? AND ref = ? ORDER BY message DESC, n DESC LIMIT 100"
 _STRAYS = f"SELECT {STRAY_COLUMNS} FROM inbox WHERE id > ? ORDER BY id LIMIT ?"
@@ -134,6 +138,22 @@ class SqliteQuery:
     def read_strays(self, after: int, limit: int) -> list[Stray]:
         """Receipts of the inbox behind `after`, in order of id."""
         return [read_stray(row) for row in self._conn.execute(_STRAYS, (after, limit))]
+
+    def find_call(self, token: str, mark: str) -> list[tuple[str, int, str, str]]:
+        """(message, n, provider, recipient) of the attempts of the call `token`: with its own token, or with that and `mark`."""
+        return list(self._conn.execute(_CALL + "AND a.token IN (?, ?)", (token, f"{token}.{mark}")))
+
+    def read_call(self, token: str, limit: int) -> list[tuple[str, int, str, str]]:
+        """The same of all attempts of the call, up to `limit`."""
+        return list(self._conn.execute(_CALL + "AND a.token >= ? AND a.token < ? LIMIT ?", (token, f"{token}/", limit)))
+
+    def has_open(self, provider: str) -> bool:
+        """True while an attempt of this provider is open or in doubt, or a message of it waits for its receipt."""
+        sql = (
+            "SELECT 1 FROM attempt WHERE state IN ('open', 'in_doubt') AND provider = ? UNION ALL"
+            f" SELECT 1 FROM message {_LIVE} AND status = 'sent' AND lane = ? LIMIT 1"
+        )
+        return self._conn.execute(sql, (provider, provider)).fetchone() is not None
 
     def find_times(self, id_: str) -> tuple[int | None, str | None]:
         """(final_at, rule) of a message."""

@@ -33,7 +33,8 @@ class Piece(msgspec.Struct, frozen=True, gc=False, array_like=True):
 class Attempt(msgspec.Struct, gc=False):
     """One attempt. `price` is in micro-units of `currency`, None where unknown; `credit` in micro-units of the bucket's unit.
 
-    `token` names this attempt in callback URLs; `key` is what the provider's idempotency sees. `receipt` is the class of the
+    `token` names the call that carried it in callback URLs, with a mark of the recipient where the call carries several messages;
+    empty where the provider is told no URL. `key` is what the provider's idempotency sees. `receipt` is the class of the
     highest-ranked receipt so far, over all parts; `channel` the one that it goes by in place of the message's own. `refs` are the
     provider's ids, one for each part that we split, "" for a part without one; `pieces` says what is known of each part, empty until
     there is more to say than `state` and `receipt` do. Times are milliseconds since the epoch, UTC.

@@ -1,5 +1,17 @@
 """A secret that never prints: its repr, str, format and encoding are `***`; only `reveal()` gives the value."""
 
+import re
+
+PATH_FORM = "is no secret for a URL's path: write 22 to 128 letters, digits, '-' and '_'"
+"""22 of 64 characters are the 128 bits that CONTRACT §7 asks for."""
+
+_is_path_secret = re.compile(r"[A-Za-z0-9_-]{22,128}").fullmatch
+
+
+def is_path_secret(text: str) -> bool:
+    """True where `text` may stand in a URL's path as it is, and is long enough for a secret."""
+    return _is_path_secret(text) is not None
+
 
 class Secret:
     """A password, key or token. Equality is by value; hashing, printing and encoding never show it."""

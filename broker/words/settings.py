@@ -72,6 +72,15 @@ class FeedSettings(msgspec.Struct, frozen=True, kw_only=True):
     require_token: bool = False
 
 
+class CallbackSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """[callbacks]; present only where its section is. `public_url`: what providers are told, without a slash at its end; None: the
+    listener's own address.
+    """
+
+    listen: str
+    public_url: str | None = None
+
+
 class TokenSettings(msgspec.Struct, frozen=True, kw_only=True):
     """[tokens.NAME]; `sha256` in lower-case hex."""
 
@@ -244,6 +253,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     submit: SubmitSettings = SubmitSettings()
     control: ControlSettings = ControlSettings()
     feed: FeedSettings | None = None
+    callbacks: CallbackSettings | None = None
     tokens: dict[str, TokenSettings] = {}
     clients: dict[str, ClientSettings] = {}
     suppress: SuppressSettings = SuppressSettings()

@@ -102,6 +102,28 @@ def test_balance(desk: Desk, noon: str) -> None:
     assert office.requests == [{"op": "balance"}, {"op": "balance", "name": "mitake", "refresh": True}]
 
 
+CALLBACKS = {
+    "ok": True,
+    "callbacks": {"mitake": "https://sms.example.org/cb/mitake/0123", "isms": "https://sms.example.org/cb/isms/4567"},
+    "former_until": {"isms": "2026-11-24T12:00:00.000Z"},
+}
+
+
+def test_callbacks(desk: Desk, noon: str) -> None:
+    with desk.control(callbacks=[CALLBACKS, CALLBACKS, CALLBACKS, {"ok": True, "callbacks": {}, "former_until": {}}]) as office:
+        assert lean(desk.run("callbacks").out) == [
+            ["provider", "URL", "the one before ends"],
+            ["mitake", "https://sms.example.org/cb/mitake/0123", "-"],
+            ["isms", "https://sms.example.org/cb/isms/4567", "in 3d"],
+        ]
+        assert desk.run("callbacks", "--json").json == CALLBACKS
+        shown = desk.run("callbacks", "--rotate", "isms").out
+        assert lean(shown)[1] == ["isms", "https://sms.example.org/cb/isms/4567", "in 3d"]
+        assert "mitake" not in shown
+        assert desk.run("callbacks").out == "no provider here calls back\n"
+    assert office.requests[2] == {"op": "callbacks", "action": "rotate", "name": "isms"}
+
+
 def test_queue(desk: Desk, noon: str) -> None:
     with desk.control(queue=QUEUE):
         assert lean(desk.run("queue").out) == [

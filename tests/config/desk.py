@@ -10,7 +10,7 @@ from broker.provider.contract import Traits
 from broker.words.secret import Secret
 from broker.words.settings import Duration, Rate, Settings
 
-CANARY = "c4n4ry-9f31-hunter2"
+CANARY = "c4n4ry-9f31-hunter2-5d0e77"
 
 
 class PostConfig(msgspec.Struct, frozen=True, kw_only=True, rename={"class_": "class"}):
@@ -107,6 +107,9 @@ socket = "control.sock"
 listen = "127.0.0.1:8781"
 keep = "7d"
 require_token = false
+[callbacks]
+listen = "127.0.0.1:8782"
+public_url = "https://sms.example.org"
 [tokens.shop]
 sha256 = "%s"
 scopes = ["submit", "read", "numbers", "text", "operate"]
@@ -139,7 +142,7 @@ credit = { every = "5m", low = 500, stop = 50, per_segment = 1 }
 breaker = { failures = 5, window = "30s", open = "10s", max_open = "15m" }
 spend = { max = "50", per = "1h" }
 codes = { "16" = "unavailable" }
-callback_secret = "c4n4ry-9f31-hunter2"
+callback_secret = "c4n4ry-9f31-hunter2-5d0e77"
 [providers.smscru]
 plugin = "free"
 [[rules]]

@@ -68,6 +68,14 @@ TABLE: list[tuple[str, str, int | None, list[str]]] = [
     ('[feed]\nlisten = "8781"\n', "feed.listen", 2, ["is no address"]),
     ('[feed]\nlisten = "127.0.0.1:99999"\n', "feed.listen", 2, ["is no address"]),
     ('[feed]\nlisten = "127.0.0.1:1"\nrequire_token = "yes"\n', "feed.require_token", 3, ["true or false"]),
+    ("\n[callbacks]\n", "callbacks.listen", 2, ["is missing", '"127.0.0.1:8782"']),
+    ('[callbacks]\nlisten = "x"\n', "callbacks.listen", 2, ["is no address"]),
+    ('[callbacks]\nlisten = "unix:cb.sock"\n', "callbacks.public_url", 1, ["is missing", '"https://sms.example.org"']),
+    ('[callbacks]\nlisten = "127.0.0.1:1"\npublic_url = "sms.example.org"\n', "callbacks.public_url", 3, ["https://sms.example.org"]),
+    ('[callbacks]\nlisten = "127.0.0.1:1"\npublic_url = "https://x.org/?a=b"\n', "callbacks.public_url", 3, ["without ? and #"]),
+    ('[callbacks]\nlisten = "127.0.0.1:1"\npublic_url = "https://u:p@x.org"\n', "callbacks.public_url", 3, ["is no address"]),
+    ('[callbacks]\nlisten = "127.0.0.1:1"\npublic_url = "https://x.org:70000"\n', "callbacks.public_url", 3, ["is no address"]),
+    ('[callbacks]\nlisten = "127.0.0.1:1"\npublc_url = "https://x.org"\n', "callbacks.publc_url", 3, ['did you mean "public_url"']),
     ("[tokens.shop]\n", "tokens.shop.sha256", 1, ["is missing"]),
     ('[tokens.shop]\nsha256 = "ab"\n', "tokens.shop.sha256", 2, ["64 hex digits", "sha256sum"]),
     ('[tokens."a b"]\nsha256 = "ab"\n', 'tokens."a b"', 1, ["is no name"]),
@@ -110,7 +118,6 @@ TABLE: list[tuple[str, str, int | None, list[str]]] = [
     ('[[inbound]]\nto = "https://x"\nmatch = { keyword = "A B" }\n', "inbound[0].match.keyword", 3, ["is no keyword", "one word"]),
     (P + '[[inbound]]\nto = "https://x"\nmatch = { provider = "b" }\n', "inbound[0].match.provider", 5, ["none of [providers]", "a"]),
     # sections of a later version
-    ('[callbacks]\nlisten = "x"\n', "callbacks", 1, ["not in this version: …"]),
     ("[api]\n", "api", 1, ["not in this version: …"]),
     ("[guard]\n", "guard", 1, ["not in this version: …"]),
     # [currencies] [groups]
@@ -155,6 +162,8 @@ TABLE: list[tuple[str, str, int | None, list[str]]] = [
     (P + 'spend = { max = "0", per = "1h" }\n', "providers.a.spend.max", 3, ["more than nothing"]),
     (P + 'codes = { "16" = "unavailabel" }\n', "providers.a.codes.16", 3, ['did you mean "unavailable"']),
     (P + "callback_secret = 5\n", "providers.a.callback_secret", 3, ["is no secret"]),
+    (P + 'callback_secret = "tooshort"\n', "providers.a.callback_secret", 3, ["22 to 128", "openssl rand -hex 16"]),
+    (P + 'callback_secret = "0123456789/123456789?123"\n', "providers.a.callback_secret", 3, ["22 to 128"]),
     (P + 'currency = "TWD"\nprices = { TW = "1" }\n', "providers.a.currency", 3, ["TWD has no rate", "[currencies]"]),
     # rules
     (P + "[[rules]]\n", "rules[0].use", 3, ["is missing"]),

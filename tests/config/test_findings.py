@@ -144,6 +144,8 @@ TABLE: list[tuple[str, list[tuple[str, int | None, str]]]] = [
     ),
     # listeners
     (A + "[feed]\nlisten = '127.0.0.1:1'\nrequire_token = true\n", [("feed.require_token", 5, "nobody can read")]),
+    (A + "[callbacks]\nlisten = '127.0.0.1:1'\n", [("callbacks.listen", 4, "write public_url")]),
+    (A + "[callbacks]\nlisten = '127.0.0.1:1'\npublic_url = 'http://x.org/'\n", [("callbacks.public_url", 5, "let a proxy speak TLS")]),
     (A + "[clients.x]\n", [("clients.x", 3, "no token has this name")]),
     # what is handed on
     (A + HOOK + HOOK, [("inbound[1].match", 6, "inbound[0] comes first")]),

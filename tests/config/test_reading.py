@@ -72,6 +72,7 @@ def test_an_empty_file_is_a_configuration(tmp_path: Path) -> None:
     settings = read(tmp_path, "")
     assert settings.rules == ()
     assert settings.feed is None
+    assert settings.callbacks is None
     assert settings.broker.name
     assert settings.hash == hashlib.sha256(b"").hexdigest()[:12]
     assert settings.file == str(tmp_path / "broker.toml")

@@ -11,8 +11,10 @@ import trio
 from trio.testing import MockClock
 
 from tests.daemon.house import CANARIES, House, InMemory, Toml
+from tests.daemon.site import Site, with_callbacks
 
 MakeHouse = Callable[..., Awaitable[House]]
+MakeSite = Callable[..., Awaitable[Site]]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -36,6 +38,16 @@ async def make_house(tmp_path: Path, autojump_clock: MockClock, nursery: trio.Nu
         yield make
         for house in made:
             await house.stop()
+
+
+@pytest.fixture
+def make_site(make_house: MakeHouse, tmp_path: Path) -> MakeSite:
+    """`await make_site(names=, providers=)`: the same with [callbacks], its providers such as call back."""
+
+    async def make(**more: Any) -> Site:
+        return Site(await make_house(with_callbacks(str(tmp_path), **more)))
+
+    return make
 
 
 @pytest.fixture(autouse=True)
