@@ -164,6 +164,8 @@ class Link:
         """The connection is gone: the tags outstanding, in the order of sending. Once: afterwards, and after Lost, there are none."""
         self.state = "closed"
         self._asked.clear()
+        # A request that nobody took was not sent and never will be: only what answers the peer may still be written.
+        self._out = [frame for frame in self._out if frame[4] & 0x80]
         return self.window.drain()
 
     def feed(self, data: bytes, now: int) -> list[Event]:

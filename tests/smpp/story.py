@@ -8,6 +8,7 @@ from random import Random
 
 from broker.smpp import pdu as pdus
 from broker.smpp.codec import PduError, decode, encode
+from broker.smpp.commands import RESPONSE
 from broker.smpp.events import Doubt, Event, LateResponse, Lost, Refused, Request, Response
 from broker.smpp.fields import LAYOUTS
 from broker.smpp.frames import Framer
@@ -108,7 +109,8 @@ class Side:
         octets = self.link.take()
         assert self.link.take() == b""
         for frame in self._framer.feed(octets):
-            decode(frame)
+            header, _ = decode(frame)
+            assert header.command & RESPONSE or not self.link.is_over, "a request after the end"
         assert not self._framer.is_partial
         self.peer.coming += octets + junk
 

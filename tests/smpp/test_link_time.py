@@ -190,6 +190,19 @@ def test_a_stream_out_of_step_costs_no_response_before_it(junk: bytes) -> None:
     assert (link.next_deadline(), link.tick(10**9)) == (None, [])
 
 
+def test_a_request_that_was_not_taken_before_the_end_is_never_sent() -> None:
+    """Its sender is told that it was lost, and may send it another way; what answers the peer still goes."""
+    link = make_esme()
+    feed_pdu(link, DeliverSm(), 50)
+    link.submit(HELLO, "a", 0)
+    link.answer(50)
+    assert link.feed(bytes(16), 1) == [Lost("framing", ("a",))]
+    assert [header.command for header, _ in read_frames(link.take())] == [0x8000_0005, c.GENERIC_NACK]
+    other = make_esme()
+    other.submit(HELLO, "a", 0)
+    assert (other.lose(), other.take()) == (["a"], b"")
+
+
 def test_a_peer_that_only_talks_nonsense_is_left() -> None:
     link = make_esme(limits=Limits(most_anomalies=5))
     octets = b"".join(encode(SubmitSmResp("x"), 1_000 + n) for n in range(20))
