@@ -97,14 +97,14 @@ class Wire:
                 self.unsent.clear()
                 if not await self._send(data):
                     return
-                continue
-            if link.is_over:
+            elif link.is_over:
                 return
-            deadline = link.next_deadline()
-            with trio.CancelScope(deadline=trio.current_time() + 3600 if deadline is None else deadline / 1000):
-                await self._lot.park()
+            else:
+                deadline = link.next_deadline()
+                with trio.CancelScope(deadline=trio.current_time() + 3600 if deadline is None else deadline / 1000):
+                    await self._lot.park()
             self._is_awake = True
-            self._tell(link.tick(find_now()))
+            self._tell(link.tick(find_now()))  # also while there is always more to write: time passes then too
 
     async def _send(self, data: bytes) -> bool:
         try:

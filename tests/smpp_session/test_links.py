@@ -1,17 +1,23 @@
 """Links: bound, lost, bound again, in good order and not too eagerly."""
 
 import ssl
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
 import trio
 import trio.testing
-from trio.testing import MockClock
+from trio.testing import MockClock, memory_stream_pair
 
 from broker.provider.contract import Secret
 from broker.provider.smpp import SmppSession
 from broker.provider.smpp_twin import SmscTwin
+from broker.provider.smpp_wire import Wire, find_now
+from broker.smpp.codec import encode
+from broker.smpp.events import Doubt, Event
+from broker.smpp.limits import Limits
+from broker.smpp.pdu import BindTransmitter, BindTransmitterResp, SubmitSm
 from tests.provider.test_tls import CERTIFICATE, KEY
 from tests.smpp_session.rig import PLUGIN, NotingPort, bound, make_keys, make_valid
 
@@ -192,3 +198,21 @@ async def test_a_bind_that_cannot_be_written(autojump_clock: MockClock) -> None:
         await trio.sleep(1)
         assert rig.port.state == "misconfigured"
         assert "ppp" not in repr(rig.port.reports)
+
+
+async def test_times_pass_while_there_is_always_something_to_write(autojump_clock: MockClock) -> None:
+    """The peer reads slowly and never answers: what is written meanwhile may not hold up the response timers."""
+    ours, theirs = memory_stream_pair()
+    heard: list[Event] = []
+    wire = Wire("a/1", ours, Limits(window=100, response_timeout=5_000, enquire_every=0), lambda _, events: heard.extend(events))
+    wire.link.bind(BindTransmitter("demo"), find_now())
+    ours.send_stream.send_all_hook = partial(trio.sleep, 1)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(wire.serve)
+        await theirs.send_all(encode(BindTransmitterResp("S"), 1))
+        await trio.sleep(1.5)
+        for n in range(16):
+            wire.submit(SubmitSm(destination_addr="306912345678"), n)
+            await trio.sleep(0.5)
+        assert [event.tag for event in heard if isinstance(event, Doubt)][:5] == list(range(5))
+        nursery.cancel_scope.cancel()
