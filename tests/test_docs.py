@@ -28,7 +28,7 @@ from broker.config import check_settings, read_settings
 from broker.config import providers as provider_forms
 from broker.config.hooks import inbound_forms, inbound_match_forms
 from broker.config.places import Places
-from broker.config.rules import LATER_RULE, match_forms, rule_forms
+from broker.config.rules import match_forms, rule_forms
 from broker.config.sections import (
     LATER_SECTIONS,
     TOKEN_FORMS,
@@ -37,6 +37,7 @@ from broker.config.sections import (
     client_forms,
     control_forms,
     feed_forms,
+    guard_forms,
     store_forms,
     submit_forms,
     suppress_forms,
@@ -171,7 +172,7 @@ def test_every_channel_is_told() -> None:
 
 def test_what_is_not_in_this_version_is_listed() -> None:
     told = section("Not in this version")
-    names = {*LATER, *LATER_SECTIONS, *LATER_RULE, *provider_forms.LATER_PLUGINS} - {"smpp"}
+    names = {*LATER, *LATER_SECTIONS, *provider_forms.LATER_PLUGINS} - {"smpp"}
     assert [name for name in sorted(names) if not re.search(rf"`\[*{name}\]*`", told)] == []
     assert {name.replace("_", "-") for name in LATER_OPS} <= LATER
     assert not set(VERBS) & LATER
@@ -212,6 +213,7 @@ FORMS: dict[str, tuple[Mapping[str, Any], type[msgspec.Struct] | None]] = {
     "[callbacks]": (callback_forms(Places()), words.CallbackSettings),
     "[tokens.NAME]": (TOKEN_FORMS, None),
     '[clients."unix:USER"]': (client_forms({}), None),
+    "[guard]": (guard_forms(Places()), words.GuardSettings),
     "[suppress]": (suppress_forms(Places()), words.SuppressSettings),
     "[providers.NAME]": (provider_forms.PROVIDER_FORMS, words.ProviderSettings),
     "[[rules]]": (rule_forms((), {}), words.RuleSettings),

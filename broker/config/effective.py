@@ -22,6 +22,7 @@ from broker.config.sections import (
     client_forms,
     control_forms,
     feed_forms,
+    guard_forms,
     store_forms,
     submit_forms,
     suppress_forms,
@@ -59,6 +60,7 @@ def tree_of(settings: Settings) -> dict[str, Any]:
         "providers": {name: show_provider(provider) for name, provider in settings.providers.items()},
         "rules": [show_rule(rule) for rule in settings.rules],
         "inbound": [show_inbound(rule) for rule in settings.inbound],
+        "guard": None if settings.guard is None else show_struct(settings.guard, guard_forms(_NOWHERE)),
     }
     return {name: section for name, section in tree.items() if section}
 

@@ -35,6 +35,7 @@ from broker.config.sections import (
     client_forms,
     control_forms,
     feed_forms,
+    guard_forms,
     store_forms,
     submit_forms,
     suppress_forms,
@@ -47,6 +48,7 @@ from broker.words.settings import (
     ClientSettings,
     ControlSettings,
     FeedSettings,
+    GuardSettings,
     InboundSettings,
     ProviderSettings,
     RuleSettings,
@@ -70,7 +72,7 @@ _SYNTAX_HINTS = {  # what people most often mean where tomllib says this
 
 SECTIONS = (
     *("broker", "store", "submit", "control", "feed", "callbacks", "tokens", "clients"),
-    *("suppress", "currencies", "groups", "providers", "rules", "inbound"),
+    *("suppress", "currencies", "groups", "providers", "rules", "inbound", "guard"),
 )
 
 
@@ -156,6 +158,7 @@ def _read_root(root: Spot, places: Places, plugins: PluginTable) -> Settings:
         providers=providers,
         rules=_read_rules(root, groups) if tree.get("rules", []) != [] else _make_rules(enabled),
         inbound=_read_inbounds(root, places) if "inbound" in tree else (),
+        guard=_read_section(root, "guard", GuardSettings, guard_forms(places)) if "guard" in tree else None,
     )
     _check_together(root, settings)
     return settings

@@ -37,14 +37,10 @@ from broker.words.settings import Action, Match, RuleSettings
 
 TYPES = ("mobile", "fixed", "mobile_or_fixed", "voip", "toll_free", "premium", "other", "unknown")
 ENCODINGS = ("gsm7", "ucs2")
-ORDERS = ("listed", "cheapest", "most_credit", "weighted")
+ORDERS = ("listed", "cheapest", "most_credit", "weighted", "best_delivery")
 UNCHANGEABLE = ("accepted", "in_doubt", "blocked", "expired", "duplicate")
 ON_CLASSES = (*(name for name in CLASSES if name not in UNCHANGEABLE), "undelivered")
 ACTIONS = ("fail", "next", "hold")
-
-LATER_RULE: dict[str, str] = {
-    "receipt_within": "a second copy where no receipt comes; take the key out",
-}
 
 _DAY = "Mon|Tue|Wed|Thu|Fri|Sat|Sun"
 _is_time = re.compile(rf"((?:{_DAY})(?:-(?:{_DAY}))?) ([0-9]{{2}}):([0-9]{{2}})-([0-9]{{2}}):([0-9]{{2}}) (\S+)").fullmatch
@@ -188,12 +184,13 @@ def rule_forms(providers: Collection[str], groups: Mapping[str, tuple[str, ...]]
         "match": struct_of(Match, match_forms(groups)),
         "use": _read_use(many(_user_of(providers), least=1)),
         "texts": table_of(plain(_read_template, example='"You get a code: {text}"'), _check_carrier),
-        "order": choice(ORDERS, "order", {"best_delivery": 'write "listed", "cheapest", "most_credit" or "weighted"'}),
+        "order": choice(ORDERS, "order"),
         "weights": table_of(whole(1, 1_000_000), str),
         "max_price": SOME_MONEY,
         "min_credit": whole(0),
         "validity": SOME_SPAN,
         "window": plain(_read_window, example='"08:00-20:00 local"'),
+        "receipt_within": SOME_SPAN,
         "max_attempts": whole(1, 1_000_000),
         "in_doubt": choice(("hold", "resend", "failover"), "in-doubt policy"),
         "doubt_wait": SPAN,
@@ -213,7 +210,7 @@ def unnamed(index: int) -> str:
 def read_rule(spot: Spot, index: int, providers: Collection[str], groups: Mapping[str, tuple[str, ...]]) -> RuleSettings | None:
     """The rule at `spot`, or None with every fault reported. A rule without a name is called after its number."""
     try:
-        rule = read_struct(spot, RuleSettings, rule_forms(providers, groups), later=LATER_RULE, name=unnamed(index))
+        rule = read_struct(spot, RuleSettings, rule_forms(providers, groups), name=unnamed(index))
     except Fault as fault:
         spot.add_fault(fault)
         return None

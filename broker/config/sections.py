@@ -38,7 +38,6 @@ SCOPES = ("submit", "read", "numbers", "text", "operate")
 
 LATER_SECTIONS: dict[str, str] = {
     "api": "[api]; programs submit on the socket and read [feed]; take the section out",
-    "guard": "[guard]; `rate` of a client limits what it may submit; take the section out",
 }
 
 _is_name = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}").fullmatch
@@ -153,6 +152,11 @@ def feed_forms(places: Places) -> Forms:
 def callback_forms(places: Places) -> Forms:
     """[callbacks]"""
     return {"listen": _listen(places, '"127.0.0.1:8782"'), "public_url": plain(_read_public_url, example='"https://sms.example.org"')}
+
+
+def guard_forms(_places: Places) -> Forms:
+    """[guard]"""
+    return {"per_prefix": RATE, "per_client": RATE, "prefix": whole(1, 15)}
 
 
 def suppress_forms(_places: Places) -> Forms:

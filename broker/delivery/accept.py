@@ -11,6 +11,7 @@ import msgspec
 
 from broker.delivery.allowance import Allowance
 from broker.delivery.exchange import Exchange
+from broker.delivery.guard import Guard
 from broker.delivery.submission import Refused, Submit, make_digest, read_submit, too_long
 from broker.delivery.wording import word
 from broker.routing import Candidate, Route, Rule, find_rule, rank
@@ -43,6 +44,7 @@ class Intake:
     def __init__(self, ex: Exchange) -> None:
         self.ex = ex
         self._allowances: dict[str, Allowance] = {}
+        self._guard = Guard()
 
     def submit(self, request: Submit, client: str, reply: Reply) -> None:
         """Accept `request` for `client`; `reply` is called once, after the commit. Raises Refused at once for what is refused."""
@@ -86,13 +88,17 @@ class Intake:
             ex.lanes[ready.provider].offer(message, rule, ready)
 
     def _put_off(self, message: Message, rule: Rule, start: int, now: int, digest: bytes | None, was: str, reply: Reply) -> bool:
-        """Take a message that may not leave yet, for `send_at` or for its rule's window, as scheduled. False where it may."""
-        due = rule.find_opening(message, start)
-        if due is None and start <= now:
-            return False
-        message.detail = "send_at" if due is None else "window"
-        message.status, message.next_at = "scheduled", min(due or start, message.valid_until)
+        """Take a message that may not leave yet: scheduled for `send_at` or its rule's window, or held by the guard. False where it may."""
         ex = self.ex
+        due = rule.find_opening(message, start)
+        limits = ex.book.settings.guard
+        if limits is not None and self._guard.is_tripped(limits, message, now):
+            message.status, message.detail, message.next_at = "held", "guard", message.valid_until
+        elif due is not None or start > now:
+            message.status, message.detail = "scheduled", "send_at" if due is None else "window"
+            message.next_at = min(due or start, message.valid_until)
+        else:
+            return False
         ex.queued += 1
 
         def done(answer: Answer, value: Any) -> None:
@@ -102,7 +108,8 @@ class Intake:
                 ex.queued -= 1
             reply(_answer(answer, value, message, digest, was))
 
-        entry = ex.teller.tell(message, "scheduled", now, rule=rule.name, detail=message.detail, next_at=message.next_at)
+        shown = message.next_at if message.status == "scheduled" else None
+        entry = ex.teller.tell(message, message.status, now, rule=rule.name, detail=message.detail, next_at=shown)
         ex.journal.put(Accept(message, entry, done, digest))
         return True
 
@@ -182,7 +189,7 @@ class Intake:
 def _answer(answer: Answer, value: Any, message: Message, digest: bytes | None, was: str) -> Accepted | Refused:
     """What the store's answer to a new message means to its client; `was` is the encoding of the text as it came."""
     if answer is Answer.DONE:
-        status = "queued" if message.detail is None else "scheduled"
+        status = "queued" if message.detail is None else message.status  # a lane may have it by now, if nothing set it aside
         reworded = _is_reworded(was, message.encoding)
         return Accepted(True, message.id, status, message.segments, message.encoding, message.country, False, reworded)
     if answer is Answer.EXISTS:

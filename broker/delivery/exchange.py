@@ -33,13 +33,13 @@ class Suppressions:
     def __init__(self) -> None:
         self.scopes: dict[str, dict[str, str]] = {}
 
-    def add(self, recipient: str, scope: str, reason: str) -> None:
-        """Bar a recipient. A person's word replaces another reason, no other does."""
+    def add(self, recipient: str, scope: str, reason: str) -> bool:
+        """Bar a recipient. A person's word replaces another reason, no other does. True when nothing barred so before."""
         scopes = self.scopes.setdefault(recipient, {})
-        if reason == BY_A_PERSON:
+        is_new = scope not in scopes
+        if is_new or reason == BY_A_PERSON:
             scopes[scope] = reason
-        else:
-            scopes.setdefault(scope, reason)
+        return is_new
 
     def remove(self, recipient: str, scope: str | None = None) -> bool:
         """Take a recipient off, of one scope or of all. True when there was one."""

@@ -19,9 +19,13 @@ from broker.delivery.port import LanePort
 from broker.provider.http import Account as HttpAccount
 from broker.provider.registry import Plugin
 from broker.routing import Book, Standing, compile_book
+from broker.words.clock import DAY
 from broker.words.outcome import Outcome
 from broker.words.settings import ProviderSettings, Settings
 from broker.words.status import SELF_RELEASING
+
+RECALLED = 7 * DAY
+"""How far back final receipts count for `best_delivery` after a restart."""
 
 
 def make_book(settings: Settings, plugins: Mapping[str, Plugin]) -> Book:
@@ -53,6 +57,9 @@ class Fleet:
         """Start every lane and its polls."""
         ex = self.ex
         ex.journal.on_full = self._note_room
+        for name, (delivered, finals) in (await ex.query.count_receipts(ex.now() - RECALLED)).items():
+            if name in ex.standings:
+                ex.standings[name].delivered, ex.standings[name].finals = delivered, finals
         for lane in ex.lanes.values():
             await self._recall_spent(lane)
             await self._start_lane(lane)

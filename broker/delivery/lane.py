@@ -16,6 +16,7 @@ from broker.delivery.flight import Flight
 from broker.delivery.health import Health, RateBucket
 from broker.delivery.launch import launch
 from broker.delivery.ledger import Ledger
+from broker.delivery.mass import BlockedRow
 from broker.delivery.recent import Recent
 from broker.delivery.router import bar, expire, find_place, put_off
 from broker.routing import Candidate, Rule, Standing
@@ -48,7 +49,7 @@ class Lane:
         self.poll_bell = Bell()
         self.balance_bell = Bell()
         self.is_gone = False
-        self.accepted = self.refused = self.delivered = self.finals = 0
+        self.accepted = self.refused = 0
         self._nursery: trio.Nursery | None = None
         self._queues: tuple[deque[Waiting], ...] = (deque(), deque(), deque())
         self._size = 0
@@ -56,6 +57,7 @@ class Lane:
         self._leaving: list[str] = []
         self._replaced: dict[str, Attempt] = {}
         self.replays = 0
+        self.blocked_row = BlockedRow()
         self._credits = list(SHARES)
         self._has_more = True
         self._due_at: int | None = None
@@ -380,4 +382,4 @@ class Lane:
     @property
     def delivered_share(self) -> Decimal | None:
         """Delivered among final receipts since the start, None before any."""
-        return None if not self.finals else Decimal(self.delivered) / self.finals
+        return None if not self.standing.finals else Decimal(self.standing.delivered) / self.standing.finals

@@ -6,6 +6,8 @@ Decides nothing about messages. Each change that ranking can see raises the exch
 import logging
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from broker.delivery.flight import Flight
 from broker.store.contract import Put
 from broker.words.clock import show_time
@@ -137,10 +139,28 @@ def _change(lane: "Lane", type_: str, reason: str, code: str | None, until: int 
     lane.bell.ring_at(until or 0)
 
 
+def judge_blocked(lane: "Lane", outcome: Outcome, message: Message, now: int) -> Outcome:
+    """`blocked` as it is to be taken: from the fifth in a row on as the account's own trouble, what the row barred set free again."""
+    if not lane.blocked_row.note(message.id, now):
+        return outcome
+    entries = lane.blocked_row.take_entries()
+    if entries:
+        for recipient, scope in entries:
+            lane.ex.suppressions.remove(recipient, scope)
+        told = tuple(
+            lane.ex.teller.happen("suppress.removed", now, to=recipient, scope=scope, reason="blocked in a row: the account's trouble")
+            for recipient, scope in entries
+        )
+        lane.ex.journal.put(Put(unsuppress=tuple(entries), entries=told, hurry=False))
+        log.error("blocked in a row: taken as misconfigured provider=%s code=%s freed=%d", lane.name, outcome.code, len(entries))
+    return msgspec.structs.replace(outcome, class_="misconfigured", detail="blocked in a row: taken as the account's trouble")
+
+
 def suppress(lane: "Lane", message: Message, sender: str | None, now: int) -> None:
     """A `blocked` answer bars the recipient, for everybody or for this sender ([suppress].scope)."""
     scope = "all" if lane.ex.book.settings.suppress.scope == "all" else f"sender:{sender or ''}"
     reason = f"blocked at {lane.name}"
-    lane.ex.suppressions.add(message.to, scope, reason)
+    if lane.ex.suppressions.add(message.to, scope, reason):
+        lane.blocked_row.add((message.to, scope), now)
     entry = lane.ex.teller.happen("suppress.added", now, to=message.to, scope=scope, reason=reason)
     lane.ex.journal.put(Put(suppress=((message.to, scope, reason, now),), entries=(entry,), hurry=False))

@@ -113,6 +113,8 @@ class Orders:
         now = self.ex.now()
         progress = msgspec.structs.replace(message.progress, visited={}, provider=None, retries=0, waits=0, faults=0, crashes=0)
         decision = Decision("next", "queued", now, progress, detail="released by a person")
+        if message.send_at is not None and message.send_at > now:
+            decision = Decision("schedule", "scheduled", min(message.send_at, message.valid_until), progress, detail="send_at")
         put_decision(self.ex, message, decision, ("held",), now, heard=answer)
 
     def _find(self, id_: str) -> Message:

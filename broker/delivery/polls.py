@@ -14,6 +14,7 @@ from broker.delivery.exchange import Exchange
 from broker.delivery.lane import Lane
 from broker.delivery.notes import keep_state, note_report
 from broker.delivery.receipts import apply_asked
+from broker.delivery.second import find_patience_end, send_second
 from broker.policy.polls import find_next_query
 from broker.provider.answers import judge
 from broker.provider.contract import Ask, Balance, Outcome, Receipt, Reply
@@ -45,6 +46,8 @@ async def run_polls(ex: Exchange, lane: Lane) -> None:
             attempt = _find_accepted(ex, lane, message)
             if attempt is None or ex.now() >= (attempt.closed_at or 0) + lane.settings.receipt_wait:
                 _give_up(ex, message, attempt)
+            elif send_second(ex, message, attempt, ex.now()):
+                continue
             elif lane.can_query and attempt.refs:
                 asked.append((message, attempt))
             else:
@@ -74,7 +77,10 @@ def _give_up(ex: Exchange, message: Message, attempt: Attempt | None) -> None:
 
 def _ask_later(ex: Exchange, lane: Lane, message: Message, attempt: Attempt) -> None:
     can_ask = lane.can_query and bool(attempt.refs)  # without the provider's id there is nothing to ask for
-    at = find_next_query(lane.settings, attempt.closed_at or 0, ex.now(), can_ask)
+    now = ex.now()
+    at = find_next_query(lane.settings, attempt.closed_at or 0, now, can_ask)
+    end = find_patience_end(ex, message, attempt, now)
+    at = at if end is None else min(at, end)
     ex.journal.put(Step(message.id, ("sent",), Change("sent", message.detail, lane.name, at), hurry=False))
 
 

@@ -282,8 +282,8 @@ def _follow(ex: Exchange, lane: "Lane", hearing: Hearing, ruling: Ruling) -> Non
     if status is not None and message.status in ("queued", "held", "scheduled"):
         ex.queued -= 1
     if status in FINAL_RECEIPTS or ruling.decision is not None:
-        lane.finals += 1
-        lane.delivered += status == "delivered"
+        lane.standing.finals += 1
+        lane.standing.delivered += status == "delivered"
     if status == "blocked":
         suppress(lane, message, before.sender, ex.now())
     elif status == "sent" and ruling.change is not None:

@@ -10,7 +10,7 @@ import msgspec
 
 from broker.delivery.exchange import Exchange
 from broker.delivery.flight import Flight
-from broker.delivery.notes import note_outcome, suppress
+from broker.delivery.notes import judge_blocked, note_outcome, suppress
 from broker.delivery.receipts import claim
 from broker.policy import Decision, Sides, decide, lay_out_partial
 from broker.policy.doubt import plan_doubt
@@ -31,6 +31,10 @@ def settle(ex: Exchange, flight: Flight, outcome: Outcome) -> None:
     """Write what `flight`'s attempt came to and what follows; the lane's slot is given back after the commit."""
     now = ex.now()
     lane, message, attempt = flight.lane, flight.message, flight.attempt
+    if outcome.class_ == "blocked":
+        outcome = judge_blocked(lane, outcome, message, now)
+    elif outcome.code is not None:
+        lane.blocked_row.end()  # only the provider's own word ends a row: a failed connection says nothing of it
     state = STATE_OF.get(outcome.class_, "refused")
     if state != "in_doubt":
         # Before the balance that the answer may carry: that report already knows of this attempt.
@@ -143,6 +147,8 @@ def _write_up(ex: Exchange, flight: Flight, outcome: Outcome, decision: Decision
             # An id beside an error code is accepted, and asked for at once (PROVIDERS.md, rules for every provider).
             is_odd = outcome.evidence == "anomaly" and lane.can_query
             next_at = now if is_odd else find_next_query(lane.settings, now, now, lane.can_query)
+            within = flight.rule.settings.receipt_within
+            next_at = next_at if within is None else min(next_at, now + within)
     elif kind == "doubt":
         attempt.closed_at = now
         next_at = plan_doubt(attempt, 1, lane.traits.memory, now).at

@@ -110,7 +110,7 @@ def rank(rule: Rule, message: Message, standings: Mapping[str, Standing], visite
         else:
             left_out.append(found)  # type: ignore[arg-type]  # the class test above leaves LeftOut; isinstance is slower here
     if len(candidates) > 1 and rule.order != "listed":
-        _sort(candidates, rule, message)
+        _sort(candidates, rule, message, standings)
     return Route(rule.name, tuple(candidates), tuple(left_out))
 
 
@@ -195,12 +195,14 @@ def _find_bar(account: Account, message: Message, channel: str, encoding: str, s
     return None
 
 
-def _sort(candidates: list[Candidate], rule: Rule, message: Message) -> None:
+def _sort(candidates: list[Candidate], rule: Rule, message: Message, standings: Mapping[str, Standing]) -> None:
     if rule.order == "cheapest":
         candidates.sort(key=lambda c: (c.compared is None, c.compared or 0))
     elif rule.order == "most_credit":
         # In segments of this message, so that buckets of unlike units compare; unknown ranks last, and without a price so is money.
         candidates.sort(key=lambda c: (c.credit is None or not c.cost, -(c.credit or 0) * c.segments // (c.cost or 1)))
+    elif rule.order == "best_delivery":
+        candidates.sort(key=lambda c: -standings[c.provider].delivered_share)
     elif rule.order == "weighted":
         candidates.sort(key=lambda c: _draw(message.id, c.name, _find_weight(rule, c, message)))
 

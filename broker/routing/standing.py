@@ -21,16 +21,22 @@ class Standing:
     """One account's standing. `out` is a reason that holds for every message, with the time when it may end (None: unknown).
 
     `usable` is credit per bucket in micro-units (a bucket not in it: unknown); `dry` maps a dry bucket to when it may be tried
-    again (None: at the next report).
+    again (None: at the next report). `finals` counts final receipts of late, `delivered` those that said so.
     """
 
-    __slots__ = ("dry", "name", "out", "usable")
+    __slots__ = ("delivered", "dry", "finals", "name", "out", "usable")
 
     def __init__(self, name: str) -> None:
         self.name = name
         self.out: tuple[str, int | None] | None = None
         self.usable: dict[str, int] = {}
         self.dry: dict[str, int | None] = {}
+        self.delivered = self.finals = 0
+
+    @property
+    def delivered_share(self) -> int:
+        """Millionths of the messages that were delivered; one that nothing is known of stands at half, so that a few do not decide."""
+        return (self.delivered + 1) * 1_000_000 // (self.finals + 2)
 
     def find_credit(self, account: Account, buckets: tuple[str, ...], cost: int) -> tuple[str | None, str | None, int | None]:
         """The first of `buckets` that can pay `cost` and stay at or above `stop`: (bucket, None, None).

@@ -243,6 +243,14 @@ class SqliteQuery:
         sql = "SELECT opened_at, price FROM attempt WHERE provider = ? AND opened_at > ? AND state != 'refused' AND price > 0"
         return await self.scan(lambda conn: list(conn.execute(sql, (provider, since))))
 
+    async def count_receipts(self, since: int) -> dict[str, tuple[int, int]]:
+        """(delivered, all final receipts) of each provider's attempts closed since then."""
+        sql = (
+            "SELECT provider, sum(receipt = 'delivered'), count(*) FROM attempt WHERE closed_at > ?"
+            " AND receipt IN ('delivered', 'undelivered', 'expired', 'canceled', 'blocked') GROUP BY provider"
+        )
+        return await self.scan(lambda conn: {row[0]: (row[1], row[2]) for row in conn.execute(sql, (since,))})
+
     def find_messages(
         self, statuses: Sequence[str], *, provider: str | None, tag: str | None, cause: str | None, after: str, limit: int
     ) -> list[Message]:

@@ -133,6 +133,14 @@ class InboundSettings(msgspec.Struct, frozen=True, kw_only=True):
         return "InboundSettings(…)"  # an address or an argument may have a key in it
 
 
+class GuardSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """[guard]: rates of messages, per prefix of `prefix` digits and per client, past which they are held; None is without limit."""
+
+    per_prefix: Rate | None = None
+    per_client: Rate | None = None
+    prefix: int = 6
+
+
 class CreditSettings(msgspec.Struct, frozen=True, kw_only=True):
     """`credit` of a provider; amounts in micro-units. `per_segment` None: 1 for counts and points, the price for money."""
 
@@ -229,6 +237,7 @@ class RuleSettings(msgspec.Struct, frozen=True, kw_only=True):
     min_credit: int | None = None
     validity: int = 24 * HOUR
     window: str | None = None
+    receipt_within: int | None = None
     max_attempts: int | None = None
     in_doubt: str = "hold"
     doubt_wait: int = 60 * SECOND
@@ -262,6 +271,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     providers: dict[str, ProviderSettings] = {}
     rules: tuple[RuleSettings, ...] = ()
     inbound: tuple[InboundSettings, ...] = ()
+    guard: GuardSettings | None = None
 
     def __repr__(self) -> str:
         return f"Settings({self.file}, {self.hash})"  # see ProviderSettings: what is secret is known only by `secret_keys`

@@ -48,7 +48,7 @@ _EVIDENCE: frozenset[str] = frozenset({"delivered", "undelivered", "expired", "c
 TRANSITIONS: dict[str, frozenset[str]] = {
     "scheduled": frozenset({"queued", "held", "canceled", "expired"}),
     "queued": frozenset({"sending", "scheduled", "held", "canceled", "expired", "failed", "unknown", "unconfirmed", *_EVIDENCE}),
-    "held": frozenset({"queued", "sent", "canceled", "expired", "failed", "unknown", "unconfirmed", *_EVIDENCE}),
+    "held": frozenset({"queued", "scheduled", "sent", "canceled", "expired", "failed", "unknown", "unconfirmed", *_EVIDENCE}),
     "sending": frozenset({"sent", "queued", "held", "in_doubt", "failed", "unknown", "unconfirmed", *_EVIDENCE}),
     "in_doubt": frozenset({"sent", "queued", "held", "failed", "unknown", "unconfirmed", *_EVIDENCE}),
     "sent": frozenset({"queued", "held", "unconfirmed", *_EVIDENCE}),

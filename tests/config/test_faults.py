@@ -119,7 +119,9 @@ TABLE: list[tuple[str, str, int | None, list[str]]] = [
     (P + '[[inbound]]\nto = "https://x"\nmatch = { provider = "b" }\n', "inbound[0].match.provider", 5, ["none of [providers]", "a"]),
     # sections of a later version
     ("[api]\n", "api", 1, ["not in this version: …"]),
-    ("[guard]\n", "guard", 1, ["not in this version: …"]),
+    ('[guard]\nper_prefix = "x"\n', "guard.per_prefix", 2, ["is no rate"]),
+    ("[guard]\nprefix = 0\n", "guard.prefix", 2, ["1"]),
+    ('[guard]\nper_sender = "5/s"\n', "guard.per_sender", 2, ["unknown key"]),
     # [currencies] [groups]
     ('[currencies]\nusd = "1"\n', "currencies.usd", 2, ['"USD"']),
     ('[currencies]\nUSD = "0"\n', "currencies.USD", 2, ["exchange rate"]),
@@ -177,7 +179,6 @@ TABLE: list[tuple[str, str, int | None, list[str]]] = [
     (R + '[[rules]]\nuse = ["a"]\nname = "r"\n', "rules[1].name", 8, ["already rules[0]"]),
     (R + 'ordr = "x"\n', "rules[0].ordr", 6, ['did you mean "order"']),
     (R + 'order = "cheepest"\n', "rules[0].order", 6, ['did you mean "cheapest"']),
-    (R + 'order = "best_delivery"\n', "rules[0].order", 6, ["not in this version: …"]),
     (R + "weights = { b = 1 }\n", "rules[0].weights.b", 6, ["not in this rule's use"]),
     (R + "weights = { a = 1.5 }\n", "rules[0].weights.a", 6, ["whole number"]),
     (R + 'max_price = "0"\n', "rules[0].max_price", 6, ["more than nothing"]),
@@ -192,7 +193,7 @@ TABLE: list[tuple[str, str, int | None, list[str]]] = [
     (R + 'texts = { voice = "{text} \\u0007" }\n', "rules[0].texts.voice", 6, ["U+0007 at position 8"]),
     (R + 'texts = { voic = "{text}" }\n', "rules[0].texts.voic", 6, ['did you mean "voice"']),
     (R + 'texts = { hlr = "{text}" }\n', "rules[0].texts.hlr", 6, ["cannot carry an SMS"]),
-    (R + 'receipt_within = "30s"\n', "rules[0].receipt_within", 6, ["not in this version: …"]),
+    (R + 'receipt_within = "0s"\n', "rules[0].receipt_within", 6, ["longer than nothing"]),
     (R + 'in_doubt = "again"\n', "rules[0].in_doubt", 6, ["resend", "failover"]),
     (R + 'in_doubt = "drop"\n', "rules[0].in_doubt", 6, ["known are hold, resend, failover"]),
     (R + 'on = { accepted = "fail" }\n', "rules[0].on.accepted", 6, ["`on` may name"]),
@@ -271,7 +272,7 @@ def test_all_faults_in_one_pass_in_the_order_of_the_file(tmp_path: Path) -> None
     text = (
         '[broker]\nnam = "x"\ndrain = 5\n[providers.a]\nplugin = "post"\napi = "x"\nrate = "x"\n'
         '[providers.b]\nplugin = "no"\nrate = "y"\nwhatever = 1\n'
-        '[[rules]]\nuse = ["a", "c", "d"]\non = { rejected = "x" }\n[guard]\n'
+        '[[rules]]\nuse = ["a", "c", "d"]\non = { rejected = "x" }\n[guard]\nper_client = 5\n'
     )
     assert [(problem.key, problem.line) for problem in faults(tmp_path, text)] == [
         ("broker.nam", 2),
@@ -285,7 +286,7 @@ def test_all_faults_in_one_pass_in_the_order_of_the_file(tmp_path: Path) -> None
         ("rules[0].use", 13),
         ("rules[0].use", 13),
         ("rules[0].on.rejected", 14),
-        ("guard", 15),
+        ("guard.per_client", 16),
     ]
 
 
