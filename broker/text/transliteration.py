@@ -93,7 +93,7 @@ def transliterate(text: str) -> str:
 def best_form(text: str) -> Transliterated | None:
     """The transliterated text where it fits the GSM alphabet and takes fewer segments, else None."""
     before = verdict(text)
-    if before.encoding == "gsm7" or before.segments == 1:
+    if before.encoding == "gsm7" or before.segments == 1:  # nothing to save: most texts, and soon said
         return None
     spelled = transliterate(text)
     after = verdict(spelled)
@@ -109,7 +109,7 @@ def _spell(found: re.Match[str]) -> str:
 
 
 def _spell_greek(found: re.Match[str]) -> str:
-    return "".join(each if each in _GSM else _GREEK.get(_strip(each.lower()), each) for each in found[0])
+    return "".join(_GREEK.get(_strip(each.lower()), each) for each in found[0])
 
 
 def _strip(character: str) -> str:

@@ -71,6 +71,23 @@ async def test_the_limit_is_for_what_goes_out(make_house: MakeHouse, autojump_cl
             assert refused["error"]["code"] == "too_long", (op, more)
 
 
+async def test_what_is_no_sms_keeps_its_letters(make_house: MakeHouse, autojump_clock: MockClock) -> None:
+    house = await make_house(
+        {"providers": {"a": loopback(channels=["sms", "flash", "viber"])}, "rules": [rule("a", transliterate=True)]}
+    )
+    for channel, text in {"sms": PLAIN, "flash": PLAIN, "viber": LONG}.items():
+        answer = await house.submit(text=LONG, channel=channel)
+        assert (await house.until(answer["id"], "unconfirmed", within=5))["message"]["text"] == text
+
+
+@pytest.mark.parametrize("transliterate", [True, False])
+async def test_too_long_is_said_before_no_route(transliterate: bool, make_house: MakeHouse, autojump_clock: MockClock) -> None:
+    rules = [rule("a", match={"tag": "otp"}, transliterate=transliterate)]
+    house = await make_house({"submit": {"max_segments": 2}, "providers": {"a": loopback()}, "rules": rules})
+    answer = await house.submit(text=LONG * 3 if transliterate else LONG)
+    assert answer["error"]["code"] == "too_long"
+
+
 BY_COST: dict[str, dict[str, Any]] = {"encoding": {"encoding": "ucs2"}, "segments": {"segments": ">2"}, "text": {"text": "ž"}}
 
 

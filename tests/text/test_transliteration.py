@@ -77,6 +77,7 @@ def test_the_form_that_saves(text: str, segments: tuple[int, int]) -> None:
         "a" * 400,  # fits as it is
         "“" + "a" * 98 + "”😀",  # no spelling for one of them: the others would be changed for nothing
         "Привет, “мир” " * 10,
+        "您" * 60 + "\u200b" * 20,  # shorter without its blanks, but in the same alphabet
         "…" * 71,  # 213 septets in place of 71 units: two segments either way
     ],
 )
