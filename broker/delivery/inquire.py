@@ -42,6 +42,7 @@ class Inquiry:
         gone = self.ex.teller.tell(message, message.status, message.accepted_at, attempts[-1] if attempts else None)
         last = dict(events[-1]) if events else show_event(0, gone.body)
         del last["seq"]
+        last.pop("channel", None)  # an event's is its attempt's
         final_at, rule = self.ex.query.find_times(message.id)
         return last | {
             "id": message.id,

@@ -7,21 +7,25 @@ import msgspec
 
 from broker.policy import Decision, Sides, decide, place
 from broker.routing import Book, Standing, find_rule, rank
-from broker.words.message import Message, Progress
+from broker.words.channel import account_of
+from broker.words.message import CHANNELS, Message, Progress
 from broker.words.outcome import Outcome, OutcomeClass
 from broker.words.settings import RuleSettings
-from tests.routing.desk import NOW, make_book, message, provider
+from tests.routing.desk import NOW, Traits, make_book, message, provider
 
 HALF = 500_000
 """A draw that makes every wait half of its cap: 2.5 s, 5 s, 10 s, …"""
+
+
+WIDE = Traits(channels=frozenset(CHANNELS))
 
 
 class Scene:
     """`rules` over providers; `standings` may be changed as a test goes on. The message is under the first rule."""
 
     def __init__(self, *rules: RuleSettings, m: Message | None = None, **sides: Any) -> None:
-        used = dict.fromkeys(name for rule in rules for name in rule.use)
-        self.book: Book = make_book(*(provider(name) for name in used), rules=rules)
+        used = dict.fromkeys(account_of(name) for rule in rules for name in rule.use)
+        self.book: Book = make_book(*(provider(name) for name in used), rules=rules, traits=dict.fromkeys(used, WIDE))
         self.standings = {name: Standing(name) for name in used}
         self.message = m or message()
         self.sides = {"draw": HALF} | sides

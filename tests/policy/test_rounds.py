@@ -324,7 +324,7 @@ def test_retry_later_waits_for_its_own_provider() -> None:
 def test_retry_later_at_a_provider_that_is_gone() -> None:
     scene = Scene(rule("a", "b"))
     scene.decide("retry_later", "a")
-    scene.message.channel = "voice"  # it can never take it any more, as after a reload
+    scene.message.options = {"hue": 1}  # it can never take it any more, as after a reload
     assert scene.place().status == "failed"
 
 

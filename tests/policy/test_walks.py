@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from broker.policy import Decision
 from broker.routing import find_rule
+from broker.words.channel import account_of
 from broker.words.outcome import CLASSES, PASSING, UNCOUNTED
 from broker.words.settings import Action, RuleSettings
 from broker.words.status import FINAL, SELF_RELEASING, TRANSITIONS
@@ -26,7 +27,7 @@ OUTS = st.sampled_from([None, None, ("breaker open", 7_000), ("suspended: key", 
 def make_rules(name: str) -> st.SearchStrategy[RuleSettings]:
     return st.builds(
         lambda use, **keys: rule(*use, name=name, **keys),
-        st.lists(st.sampled_from(NAMES), min_size=1, max_size=4, unique=True),
+        st.lists(st.sampled_from((*NAMES, "a:voice", "a:viber", "b:voice")), min_size=1, max_size=5, unique=True),
         on=st.dictionaries(st.sampled_from(NAMEABLE), ACTION, max_size=3),
         else_=st.sampled_from(("fail", "hold", "next-rule")),
         max_attempts=st.none() | st.integers(1, 5),
@@ -83,29 +84,30 @@ class Walk:
                 each.out = None
         return turn
 
-    def find_lane(self, lane: str) -> str | None:
+    def find_candidate(self, lane: str) -> str | None:
         """As a lane does: rank again just before the attempt opens. None where the message is not this lane's any more."""
         holding = find_rule(self.scene.book, self.scene.message, self.scene.now, self.scene.message.progress)
         assert holding is not None
         route = self.scene.look_around().rank(holding, self.scene.message.progress)
-        order = [candidate.provider for candidate in route.candidates]
-        staying = self.scene.message.progress.provider == lane
-        return lane if lane in (order if staying else order[:1]) else None
+        staying = self.scene.message.progress.provider
+        if staying is not None and account_of(staying) == lane:
+            return next((candidate.name for candidate in route.candidates if candidate.name == staying), None)
+        return route.first.name if route.first is not None and route.first.provider == lane else None
 
-    def attempt(self, lane: str, turn: Turn) -> Decision:
-        """An attempt opens at `lane` and comes to what `turn` says."""
+    def attempt(self, name: str, turn: Turn) -> Decision:
+        """An attempt opens at the candidate `name` and comes to what `turn` says."""
         scene = self.scene
         holding = find_rule(scene.book, scene.message, scene.now, scene.message.progress)
         assert holding is not None
         limit = holding.settings.max_attempts
         assert limit is None or self.counted < limit, "no attempt beyond max_attempts"
-        assert lane not in self.barred, "who refused for good is not asked again"
-        if lane != self.visiting:
-            assert lane not in self.visits[-1], "no provider twice in a round"
-            self.visits[-1].add(lane)
-            self.visiting = lane
+        assert name not in self.barred, "who refused for good is not asked again"
+        if name != self.visiting:
+            assert name not in self.visits[-1], "nobody twice in a round"
+            self.visits[-1].add(name)
+            self.visiting = name
         self.counted += turn.class_ not in UNCOUNTED
-        return scene.decide(turn.class_, lane, retry_after=turn.retry_after)
+        return scene.decide(turn.class_, name, retry_after=turn.retry_after)
 
     def note(self, decision: Decision, before: int) -> None:
         """What every decision must keep to."""
@@ -114,6 +116,7 @@ class Walk:
             assert before <= decision.at <= max(until, before)
         if decision.kind == "new_round":
             assert decision.at > before or before >= until, "no round at once: that would be a loop"
+        assert decision.lane is None or decision.lane in NAMES, "a lane is an account's"
         if decision.kind == "end":
             assert decision.status in FINAL
         else:
@@ -141,8 +144,8 @@ class Walk:
                 return "expired"  # the sweep, by our clock
             turn = self.next_turn()
             before = scene.now
-            lane = None if decision.lane is None or decision.kind == "new_round" else self.find_lane(decision.lane)
-            decision = scene.place() if lane is None else self.attempt(lane, turn)
+            name = None if decision.lane is None or decision.kind == "new_round" else self.find_candidate(decision.lane)
+            decision = scene.place() if name is None else self.attempt(name, turn)
             self.note(decision, before)
         raise AssertionError("no end")
 
