@@ -127,9 +127,14 @@ class Stream:
                 chain.append(item)
 
     async def _hand_over(self, item: Item) -> None:
-        found = self._read(item.hook)
-        endpoint = self.endpoint
-        verdict = Verdict("lost", "no longer kept") if found is None else await endpoint.hand_over(*found, self.ex.now())
+        endpoint, verdict = self.endpoint, Verdict("lost", "no longer kept")
+        try:
+            found = self._read(item.hook)
+            if found is not None:
+                verdict = await endpoint.hand_over(*found, self.ex.now())
+        except Exception as error:  # a fault of our own: logged without its text, and no more than this one thing waits for it
+            log.error("handing on failed by a fault of the broker's own hook=%s error=%s", self.label, type(error).__name__)
+            verdict = Verdict("failed", "fault")
         self._in_flight -= 1
         item.is_out = False
         self._judge(item, verdict, is_same=endpoint is self.endpoint)

@@ -10,7 +10,8 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from tests.daemon.house import CANARIES, House, InMemory, Toml
+from tests.daemon.hookside import Outside, in_memory
+from tests.daemon.house import CANARIES, EPOCH, House, InMemory, Toml
 from tests.daemon.site import Site, with_callbacks
 
 MakeHouse = Callable[..., Awaitable[House]]
@@ -48,6 +49,13 @@ def make_site(make_house: MakeHouse, tmp_path: Path) -> MakeSite:
         return Site(await make_house(with_callbacks(str(tmp_path), **more)))
 
     return make
+
+
+@pytest.fixture
+async def outside(nursery: trio.Nursery, autojump_clock: MockClock) -> AsyncIterator[Outside]:
+    """The other side of every webhook."""
+    with in_memory(Outside(nursery, lambda: EPOCH + round(trio.current_time() * 1000))) as all_of_it:
+        yield all_of_it
 
 
 @pytest.fixture(autouse=True)

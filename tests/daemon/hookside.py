@@ -9,6 +9,7 @@ import trio
 from trio.testing import memory_stream_pair
 
 from broker.delivery import endpoints
+from broker.provider import transport
 from broker.provider.contract import TwinReply, TwinRequest
 from broker.provider.transport import Pool
 from broker.provider.twin import _serve_connection
@@ -72,15 +73,20 @@ class _Side:
 
 @contextmanager
 def in_memory(outside: Outside) -> Iterator[Outside]:
-    """While entered, webhooks connect to `outside`."""
+    """While entered, webhooks connect to `outside`. TLS has its own tests: here every https is carried in clear."""
     place: Any = endpoints
-    was = place.Pool
+    wire: Any = transport
+    were = place.Pool, wire.start_tls
 
     def make(**keys: Any) -> Pool:
         return Pool(**{**keys, "open_stream": outside.open_stream})
 
-    place.Pool = make  # the one seam that the test needs
+    async def start(stream: trio.abc.Stream, host: str, context: object) -> trio.abc.Stream:
+        await trio.lowlevel.checkpoint()
+        return stream
+
+    place.Pool, wire.start_tls = make, start
     try:
         yield outside
     finally:
-        place.Pool = was
+        place.Pool, wire.start_tls = were

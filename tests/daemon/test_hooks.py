@@ -1,7 +1,6 @@
 """What is handed on: inbound messages to the endpoints of [[inbound]], in order, signed, again until taken, over restarts and reloads."""
 
 import json
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from typing import Any
 
@@ -10,22 +9,17 @@ import trio
 from standardwebhooks import Webhook as Oracle
 from trio.testing import MockClock
 
-from broker.delivery import hooks
+from broker.delivery import handover, hooks
+from broker.delivery.endpoints import Verdict
 from broker.delivery.inbound import take_inbound
 from broker.provider.contract import Inbound, TwinReply
 from tests.daemon.conftest import MakeHouse
-from tests.daemon.hookside import Outside, in_memory
+from tests.daemon.hookside import Outside
 from tests.daemon.house import EPOCH, SECRET, TEXT, TO, House, Toml, loopback
 
 KEY = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 OURS = "+886900000001"
 MINUTE = 60.0
-
-
-@pytest.fixture
-async def outside(nursery: trio.Nursery, autojump_clock: MockClock) -> AsyncIterator[Outside]:
-    with in_memory(Outside(nursery, lambda: EPOCH + round(trio.current_time() * 1000))) as all_of_it:
-        yield all_of_it
 
 
 def settings(*rules: Toml, **more: Any) -> Toml:
@@ -35,18 +29,6 @@ def settings(*rules: Toml, **more: Any) -> Toml:
 def to(host: str, **match: Any) -> Toml:
     rule: Toml = {"to": f"https://{host}/in?k={SECRET}", "secret": KEY}
     return {**rule, "match": match} if match else rule
-
-
-@pytest.fixture(autouse=True)
-def _plain(monkeypatch: pytest.MonkeyPatch) -> None:
-    """TLS has its own tests; here every https is carried in clear, to the same host and port."""
-    from broker.provider import transport
-
-    async def start(stream: trio.abc.Stream, host: str, context: object) -> trio.abc.Stream:
-        await trio.lowlevel.checkpoint()
-        return stream
-
-    monkeypatch.setattr(transport, "start_tls", start)
 
 
 async def come(house: House, text: str = TEXT, sender: str = TO, **more: Any) -> None:
@@ -202,7 +184,7 @@ async def test_a_dead_endpoint_delays_nobody(make_house: MakeHouse, outside: Out
     id_ = await house.take()
     await house.until(id_, "unconfirmed", within=1)
     await trio.sleep(10 * MINUTE)
-    assert len(outside.opened) < 200, "a dead endpoint is asked one thing at a time, with pauses"
+    assert outside.opened.count("dead:443") < 25, "a dead endpoint is asked one thing at a time, with pauses"
     assert waiting(house) == 100
     outside.down.clear()
     outside.answers["silent"] = [200]
@@ -340,3 +322,39 @@ async def test_an_endpoint_that_went_while_the_broker_was_down(
     await house.start(nursery)
     await outside.wait(1)
     assert [host for host, _ in outside.came] == ["new"]
+
+
+# ---- commands
+
+
+async def test_a_command_gets_what_an_address_would(
+    make_house: MakeHouse, outside: Outside, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """How a program is run is test_hooks_exec's; here that it is run for the right messages, again until it says 0."""
+    ran: list[tuple[tuple[str, ...], dict[str, Any]]] = []
+
+    class Fake:
+        most = 1
+
+        def __init__(self, words: tuple[str, ...]) -> None:
+            self.words = words
+
+        async def hand_over(self, id_: str, body: bytes, now: int) -> Verdict:
+            await trio.lowlevel.checkpoint()
+            ran.append((self.words, json.loads(body)))
+            if len(ran) == 1:
+                raise ValueError(TEXT)  # a fault of our own costs a try, not the broker
+            return Verdict("taken") if len(ran) > 2 else Verdict("failed", "exit 1")
+
+        async def aclose(self) -> None:
+            await trio.lowlevel.checkpoint()
+
+    monkeypatch.setattr(handover, "Command", Fake)
+    house = await make_house(settings({"exec": ["./answer", SECRET], "match": {"keyword": "info"}}, to("crm")))
+    await come(house, "info x")
+    await come(house, "other", "+886922000111")
+    await trio.sleep(5 * MINUTE)
+    assert [words for words, _ in ran] == [(str(house.folder / "answer"), SECRET)] * 3
+    assert {body["data"]["text"] for _, body in ran} == {"info x"}
+    assert [body["data"]["text"] for body in outside.bodies()] == ["other"]
+    assert waiting(house) == 0
