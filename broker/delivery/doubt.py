@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from broker.delivery.exchange import Exchange
-from broker.policy import Decision, decide
+from broker.delivery.partial import debit
+from broker.delivery.receipts import claim
+from broker.policy import Decision, decide, prove_all
 from broker.policy.doubt import find_due, judge_replay, plan_doubt
 from broker.policy.polls import find_next_query
 from broker.provider.contract import Send
@@ -22,7 +24,7 @@ from broker.words.attempt import Attempt
 from broker.words.clock import SECOND
 from broker.words.message import Message
 from broker.words.outcome import Outcome
-from broker.words.status import COPIES, FINAL
+from broker.words.status import COPIES, FINAL, TRANSITIONS
 
 if TYPE_CHECKING:
     from broker.delivery.lane import Lane
@@ -75,13 +77,6 @@ def end_doubt(ex: Exchange, message: Message, attempts: list[Attempt], now: int)
                 debit(ex, attempt)
 
     ex.journal.put(Step(message.id, ("in_doubt",), change, (entry,), None, shuts, done, False))
-
-
-def debit(ex: Exchange, attempt: Attempt) -> None:
-    """An attempt in doubt is taken as charged."""
-    lane = ex.lanes.get(attempt.provider)
-    if lane is not None:
-        lane.ledger.settle(attempt, debit=True)
 
 
 def send_copy(ex: Exchange, message: Message, attempt: Attempt, now: int) -> None:
@@ -146,6 +141,13 @@ def resolve_accepted(
     outcome = outcome or Outcome("accepted")
     refs = outcome.refs or attempt.refs
     shut = Shut(attempt.n, (attempt.state,), "accepted", None, None, outcome.code, None, outcome.refs)
+    if lane is not None and lane.traits.by_ref and outcome.refs:
+        shut.provider = lane.name
+    if attempt.pieces:
+        shut.amends = (prove_all(attempt.pieces), attempt.parts, attempt.price, attempt.credit)
+    if message.status == "sending" or "sent" not in TRANSITIONS[message.status]:
+        _note(ex, message, attempt, shut, detail, heard)  # another attempt, or the end, decides what the message is
+        return
     if lane is None or not lane.traits.receipts:
         status, next_at, lane_name, final_at = "unconfirmed", 0, None, now
     else:
@@ -162,9 +164,10 @@ def resolve_accepted(
             heard(None)
             return
         if lane is not None:
-            if attempt.state == "in_doubt":
-                lane.ledger.settle(attempt, debit=True)
             lane.poll_bell.ring_at(next_at)
+        _settle(ex, attempt, debit=True)
+        ex.queued -= message.status == "held"
+        claim(ex, message.id, attempt.provider, refs)
         heard(status)
 
     ex.journal.put(Step(message.id, (message.status,), change, tuple(entries), None, (shut,), done))
@@ -175,12 +178,11 @@ def resolve_refused(
 ) -> None:
     """It is known that an attempt that was in doubt was not sent: the message goes on as after any such refusal."""
     now = ex.now()
-    lane = ex.lanes.get(attempt.provider)
     shut = Shut(attempt.n, (attempt.state,), "refused", None)
     rule = ex.find_rule(message, now)
     sides = ex.look_around(message, now, except_n=attempt.n)
     if message.status in FINAL:
-        _note_refused(ex, message, attempt, shut, detail, heard)
+        _note(ex, message, attempt, shut, detail, heard)
         return
     if now >= message.valid_until or rule is None:
         status = "unknown" if sides.doubted else "expired" if sides.accepted is None else sides.accepted or "unconfirmed"
@@ -201,21 +203,29 @@ def resolve_refused(
         if answer is not Answer.DONE:
             heard(None)
             return
-        if lane is not None and attempt.state == "in_doubt":
-            lane.ledger.settle(attempt, debit=False)
+        _settle(ex, attempt, debit=False)
+        ex.queued += (not is_end) - (message.status == "held")
         if not is_end:
-            ex.queued += 1
             ex.wake(decision.lane, decision.at, now)
         heard(decision.status)
 
     ex.journal.put(Step(message.id, (message.status,), change, (entry,), None, (shut,), done))
 
 
-def _note_refused(ex: Exchange, message: Message, attempt: Attempt, shut: Shut, detail: str, heard: Heard) -> None:
-    """The message has ended already: what is known is kept with the attempt, and the feed hears of it."""
+def _settle(ex: Exchange, attempt: Attempt, *, debit: bool) -> None:
+    """The reservation of an attempt that was in doubt ends; an abandoned one has none."""
+    lane = ex.lanes.get(attempt.provider)
+    if lane is not None and attempt.state == "in_doubt":
+        lane.ledger.settle(attempt, debit=debit)
+
+
+def _note(ex: Exchange, message: Message, attempt: Attempt, shut: Shut, detail: str, heard: Heard) -> None:
+    """The message does not change by it: what is known is kept with the attempt, and the feed hears of it."""
     entry = ex.teller.tell(message, message.status, ex.now(), attempt, type_="message.receipt", detail=detail)
 
     def done(answer: Answer, _value: object) -> None:
+        if answer is Answer.DONE:
+            _settle(ex, attempt, debit=shut.state == "accepted")
         heard(message.status if answer is Answer.DONE else None)
 
     ex.journal.put(Step(message.id, (message.status,), None, (entry,), None, (shut,), done))

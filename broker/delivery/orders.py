@@ -12,6 +12,7 @@ from broker.delivery.doubt import resolve_accepted, resolve_refused
 from broker.delivery.exchange import BY_A_PERSON, Exchange
 from broker.delivery.lane import Lane
 from broker.delivery.notes import keep_state
+from broker.delivery.partial import abandon
 from broker.delivery.router import put_decision
 from broker.delivery.submission import Refused
 from broker.policy import Decision
@@ -90,7 +91,9 @@ class Orders:
                 ex.queued -= 1
             answer(result is Answer.DONE)
 
-        ex.journal.put(Step(message.id, (message.status,), change, (entry,), done=done))
+        step = Step(message.id, (message.status,), change, (entry,), done=done)
+        abandon(ex, message, step)
+        ex.journal.put(step)
 
     def cancel(self, selection: Selection, reply: Reply) -> None:
         """Cancel what is selected and can be canceled."""

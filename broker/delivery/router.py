@@ -9,6 +9,7 @@ from collections.abc import Callable
 import trio
 
 from broker.delivery.exchange import Exchange
+from broker.delivery.partial import abandon
 from broker.policy import Decision, place
 from broker.routing import Rule
 from broker.store.contract import Answer, Change, Move, Step
@@ -107,6 +108,7 @@ def put_decision(
     `heard` is told whether the decision stands once that is durable.
     """
     step = make_step(ex, message, decision, expect, now, rule)
+    abandon(ex, message, step)
     if heard is not None:
         then, tell = step.done, heard
 

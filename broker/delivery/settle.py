@@ -79,10 +79,10 @@ def settle(ex: Exchange, flight: Flight, outcome: Outcome) -> None:
 
 
 def _measure(flight: Flight, outcome: Outcome, shut: Shut) -> None:
-    """The attempt's parts as they were really sent, and what they cost; of parts that only some were taken, which."""
+    """The attempt's parts as they were really sent, and what they cost; in doubt, which of them the provider has for sure."""
     attempt, lane = flight.attempt, flight.lane
-    is_partial = outcome.evidence == "partial"
-    if not is_partial and outcome.parts in (None, attempt.parts):
+    is_doubt = shut.state == "in_doubt" and (outcome.evidence == "partial" or len(outcome.refs) > 1)
+    if not is_doubt and outcome.parts in (None, attempt.parts):
         return
     before = msgspec.structs.replace(attempt)
     parts = outcome.parts or attempt.parts
@@ -90,8 +90,8 @@ def _measure(flight: Flight, outcome: Outcome, shut: Shut) -> None:
     attempt.credit = attempt.credit * parts // attempt.parts
     attempt.parts = parts
     attempt.state, attempt.closed_at = shut.state, shut.closed_at  # type: ignore[assignment]  # STATE_OF's values are such
-    if is_partial:
-        attempt.pieces = lay_out_partial(outcome.refs, parts)
+    if is_doubt:
+        attempt.pieces = lay_out_partial(outcome.refs, parts if outcome.evidence == "partial" else len(outcome.refs))
     lane.ledger.correct(before, attempt)
     shut.amends = (attempt.pieces, parts, attempt.price, attempt.credit)
 

@@ -15,6 +15,7 @@ from broker.policy.receipts import (
     judge_receipt,
     lay_out,
     lay_out_partial,
+    prove_all,
     reckon,
     roll_up,
 )
@@ -34,6 +35,7 @@ __all__ = [
     "lay_out",
     "lay_out_partial",
     "place",
+    "prove_all",
     "reckon",
     "roll_up",
 ]

@@ -92,7 +92,12 @@ def lay_out_partial(refs: Sequence[str], parts: int) -> tuple[Piece, ...]:
 
 
 def add_receipt(pieces: tuple[Piece, ...], part: int | None, receipt: Receipt) -> tuple[Piece, ...]:
-    """`pieces` with what `receipt` says of `part` (None: of all). Of two figures the higher one counts, whichever came first."""
+    """`pieces` with what `receipt` says of `part` (None: of all). Of two figures the higher one counts, whichever came first.
+
+    Mere progress of no part in particular proves no more than one of those that are not proven.
+    """
+    if part is None and receipt.class_ == "progress":
+        part = next((at for at, piece in enumerate(pieces) if piece.receipt is None), None)
     return tuple(_raise(piece, receipt) if part in (None, at) else piece for at, piece in enumerate(pieces))
 
 
@@ -110,6 +115,11 @@ def _higher(one: int | None, other: int | None) -> int | None:
 def is_proven(pieces: Sequence[Piece]) -> bool:
     """True where the provider has every part."""
     return all(piece.receipt is not None for piece in pieces)
+
+
+def prove_all(pieces: tuple[Piece, ...]) -> tuple[Piece, ...]:
+    """`pieces` as they are where somebody knows that the provider has every part."""
+    return tuple(piece if piece.receipt is not None else Piece("accepted", piece.cost, piece.segments) for piece in pieces)
 
 
 def roll_up(pieces: Sequence[Piece]) -> str | None:
@@ -137,7 +147,7 @@ def reckon(attempt: Attempt, pieces: tuple[Piece, ...], per_segment: int | None)
         return parts, price, attempt.credit
     if per_segment is None:
         return parts, price, attempt.credit if price is None else price
-    return parts, price, attempt.credit * parts // attempt.parts if parts != attempt.parts else attempt.credit
+    return parts, price, attempt.credit + per_segment * (parts - attempt.parts)
 
 
 def _share(whole: int, before: Sequence[int | None], after: Sequence[int | None]) -> int:
