@@ -170,7 +170,7 @@ class Daemon:
         if found:
             log.warning("recovered attempts left open by a crash count=%d", found)
         intake = Intake(ex)
-        inquiry, orders = Inquiry(ex, intake), Orders(ex)
+        inquiry, orders = Inquiry(ex, intake), Orders(ex, nursery)
         submit = SubmitDoor(ex, intake, inquiry, orders)
         control = ControlDoor(ex, inquiry, orders, self.reload, self.started_at)
         await self._open_doors(ex, submit, control, nursery)

@@ -19,11 +19,14 @@ from broker.delivery.inquire import Inquiry
 from broker.delivery.orders import Orders, Selection
 from broker.delivery.polls import ask_balance
 from broker.delivery.submission import NOT_YET, Refused
+from broker.provider.contract import ContactChange
 from broker.text import NumberError, read_number
 
 log = logging.getLogger("broker.api")
 
-LATER = frozenset({"in_doubt", "retry", "lookup", "contacts", "replay", "log_level"})
+LATER = frozenset({"in_doubt", "retry", "lookup", "replay", "log_level"})
+
+LONGEST_NAME = 200
 
 Reload = Callable[..., Awaitable[dict[str, Any]]]
 
@@ -129,6 +132,8 @@ class ControlDoor:
             self._orders.suppress(order.action or "list", self._read_number(order.number), reply)
         elif op == "callbacks":
             self._show_callbacks(order, reply)
+        elif op == "contacts":
+            self._orders.change_contact(self._read_contact(order), order.provider, reply)
         elif op == "ping":
             reply({"ok": True, "node": ex.teller.node, "version": __version__})
         elif op in LATER:
@@ -148,13 +153,25 @@ class ControlDoor:
     def _chosen(self, name: str | None) -> list[str]:
         return list(self._ex.lanes) if name is None else [self._orders.find_lane(name).name]
 
-    def _read_number(self, number: str | None) -> str | None:
+    def _read_number(self, number: str | None, field: str = "number") -> str | None:
         if number is None:
             return None
         try:
             return read_number(number, self._ex.book.settings.broker.default_country).e164
         except NumberError as error:
-            raise Refused("invalid_recipient", str(error), "number") from None
+            raise Refused("invalid_recipient", str(error), field) from None
+
+    def _read_contact(self, order: Order) -> ContactChange:
+        if order.action not in ("add", "delete"):
+            raise Refused("bad_request", "`action` is add or delete", "action")
+        mobile = self._read_number(order.mobile, "mobile")
+        if mobile is None:
+            raise Refused("bad_request", "`mobile` is missing: the contact's number, for example +306912345678", "mobile")
+        for field in ("name", "surname", "comments"):
+            value = getattr(order, field) or ""
+            if len(value) > LONGEST_NAME or not value.isprintable():
+                raise Refused("bad_request", f"`{field}` is at most {LONGEST_NAME} characters on one line", field)
+        return ContactChange(order.action, mobile, order.name or "", order.surname or "", order.comments or "")
 
     async def _show_stats(self, reply: Callable[[dict[str, Any]], None]) -> None:
         ex = self._ex

@@ -31,6 +31,7 @@ VERBS: dict[str, Verb] = {
     "pause": Verb("Deciding", "pause NAME", "give a provider nothing until `resume`", "accounts"),
     "resume": Verb("Deciding", "resume NAME", "let a provider work again", "accounts"),
     "drain": Verb("Deciding", "drain NAME", "give a provider nothing new, move its queue away", "accounts"),
+    "contacts": Verb("Deciding", "contacts ACTION", "a provider's own address book: add, delete", "contacts"),
     "suppress": Verb("Deciding", "suppress ACTION", "who is never written to: list, add, remove", "suppress"),
     "run": Verb("Running", "run", "the broker, in the foreground; --twins: nothing leaves", "start"),
     "demo": Verb("Running", "demo", "the whole story in a minute, on simulated providers", "start"),
@@ -44,7 +45,7 @@ GROUPS = ("Sending", "Looking", "Deciding", "Running")
 
 LATER = frozenset(
     {
-        *("init", "import", "in-doubt", "retry", "lookup", "contacts", "replay"),
+        *("init", "import", "in-doubt", "retry", "lookup", "replay"),
         *("export", "backup", "verify", "log-level"),
     }
 )

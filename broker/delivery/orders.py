@@ -1,14 +1,16 @@
 """Orders: what a person decides. Cancel, release, resolve, pause, resume, drain, suppress; each one transaction, each an event.
 
-Answers are given after the commit, through the `reply` that the door hands in.
+Answers are given after the commit, through the `reply` that the door hands in; where a provider has to be asked, after its answer.
 """
 
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
+import trio
 
 from broker.delivery.doubt import resolve_accepted, resolve_refused
+from broker.delivery.errands import change_contact, find_kept, recall
 from broker.delivery.exchange import BY_A_PERSON, Exchange
 from broker.delivery.lane import Lane
 from broker.delivery.notes import keep_state
@@ -16,7 +18,9 @@ from broker.delivery.partial import abandon
 from broker.delivery.router import put_decision
 from broker.delivery.submission import Refused
 from broker.policy import Decision
+from broker.provider.contract import ContactChange, Outcome
 from broker.store.contract import Answer, Change, Put, Step
+from broker.words.attempt import Attempt
 from broker.words.clock import show_time
 from broker.words.message import Message
 
@@ -41,10 +45,11 @@ class Selection(msgspec.Struct, frozen=True):
 
 
 class Orders:
-    """A person's orders over messages and providers."""
+    """A person's orders over messages and providers. What has to wait for a provider waits in `nursery`, whoever goes away."""
 
-    def __init__(self, ex: Exchange) -> None:
+    def __init__(self, ex: Exchange, nursery: trio.Nursery) -> None:
         self.ex = ex
+        self._nursery = nursery
 
     def find_lane(self, name: str | None) -> Lane:
         """The lane of a provider. Raises Refused with the names that exist."""
@@ -62,18 +67,48 @@ class Orders:
         self._cancel_one(message, reply)
 
     def _cancel_one(self, message: Message, reply: Reply) -> None:
+        kept = find_kept(self.ex, message)
+        if kept is not None:
+            self._nursery.start_soon(self._recall, message, *kept, reply)
+            return
         if message.status not in CANCELABLE:
             raise Refused("not_cancelable", f"the message is {message.status}: it can no longer be canceled", "id")
         id_ = message.id
 
         def answer(is_done: bool) -> None:
             if is_done:
-                reply({"ok": True, "id": id_, "status": "canceled", "count": 1, "ids": [id_]})
+                reply(_show_canceled(id_))
             else:
                 error = {"code": "not_cancelable", "field": "id", "message": "it has just begun to leave; look at its status"}
                 reply({"ok": False, "error": error})
 
         self._end(message, "canceled", "canceled by a person", answer)
+
+    async def _recall(self, message: Message, lane: Lane, attempt: Attempt, reply: Reply) -> None:
+        """A provider keeps the message for its own schedule: canceled once it says so."""
+        said = await recall(self.ex, lane, message, attempt)
+        now = self.ex.query.find_message(message.id)
+        if now is not None and now.status == "canceled":
+            reply(_show_canceled(message.id))
+            return
+        why = f"{lane.name} does not say that it is canceled ({said.detail or said.code or said.class_})"
+        reply({"ok": False, "error": {"code": "not_cancelable", "field": "id", "message": f"{why}; look at its status"}})
+
+    def change_contact(self, change: ContactChange, provider: str | None, reply: Reply) -> None:
+        """Have a provider change its address book; `provider` None where only one has any. Raises Refused."""
+        books = [lane.name for lane in self.ex.lanes.values() if not lane.is_gone and lane.carrier.plugin.contact is not None]
+        name = provider if provider is not None or len(books) != 1 else books[0]
+        if name not in books:
+            which = f"these have an address book: {', '.join(books)}" if books else "none of the providers has an address book"
+            raise Refused("bad_request" if name is None or name in self.ex.lanes else "not_found", f"which provider? {which}", "provider")
+        self._nursery.start_soon(self._change_contact, self.ex.lanes[name], change, reply)
+
+    async def _change_contact(self, lane: Lane, change: ContactChange, reply: Reply) -> None:
+        outcome = await change_contact(self.ex, lane, change)
+        if outcome.class_ == "accepted":
+            reply({"ok": True, "action": change.action, "provider": lane.name, "mobile": change.mobile})
+            return
+        reply({"ok": False, "error": _show_refusal(lane.name, outcome)})
 
     def _end(self, message: Message, status: str, detail: str, answer: Callable[[bool], None]) -> None:
         ex = self.ex
@@ -242,3 +277,14 @@ class Orders:
 
 
 _STALE = {"ok": False, "error": {"code": "unavailable", "message": "the message has just changed; look at its status and try again"}}
+
+
+def _show_canceled(id_: str) -> dict[str, Any]:
+    return {"ok": True, "id": id_, "status": "canceled", "count": 1, "ids": [id_]}
+
+
+def _show_refusal(provider: str, outcome: Outcome) -> dict[str, Any]:
+    """The error of an errand that a provider refused, or of which nobody knows."""
+    code = {"rejected": "invalid_recipient", "in_doubt": "outcome_unknown"}.get(outcome.class_, "unavailable")
+    error = {"code": code, "message": f"{provider}: {outcome.detail or outcome.code or outcome.class_}"}
+    return error | ({"field": "mobile"} if code == "invalid_recipient" else {})

@@ -119,18 +119,7 @@ async def _ask_group(ex: Exchange, lane: Lane, group: Sequence[tuple[Message, At
 
 async def _query(ex: Exchange, lane: Lane, group: Sequence[tuple[Message, Attempt]]) -> Sequence[Receipt | None]:
     carrier = lane.carrier
-    asks = [
-        Ask(
-            attempt.id,
-            attempt.refs,
-            message.to,
-            attempt.key,
-            attempt.closed_at or attempt.opened_at,
-            attempt.channel or message.channel,
-            attempt.sender,
-        )
-        for message, attempt in group
-    ]
+    asks = [make_ask(message, attempt) for message, attempt in group]
     nothing = [None] * len(asks)
     try:
         if carrier.session is not None:
@@ -145,6 +134,13 @@ async def _query(ex: Exchange, lane: Lane, group: Sequence[tuple[Message, Attemp
         log.error("query failed provider=%s error=%s", lane.name, type(error).__name__)
         return nothing
     return receipts if len(receipts) == len(asks) else nothing
+
+
+def make_ask(message: Message, attempt: Attempt) -> Ask:
+    """The question for an accepted attempt."""
+    sent_at = attempt.closed_at or attempt.opened_at
+    channel = attempt.channel or message.channel
+    return Ask(attempt.id, attempt.refs, message.to, attempt.key, sent_at, channel, attempt.sender)
 
 
 async def _query_session(carrier: Carrier, asks: Sequence[Ask]) -> Sequence[Receipt]:

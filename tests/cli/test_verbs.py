@@ -160,6 +160,26 @@ def test_suppress(desk: Desk, noon: str) -> None:
     assert office.requests[-2:] == [{"op": "suppress", "action": action, "number": "0912345678"} for action in ("add", "remove")]
 
 
+def test_contacts(desk: Desk) -> None:
+    done = {"ok": True, "action": "add", "provider": "isms", "mobile": "+306912345678"}
+    refused = {"ok": False, "error": {"code": "invalid_recipient", "field": "mobile", "message": "isms: Invalid mobile number."}}
+    with desk.control(contacts=[done, done, done, refused]) as office:
+        ran = desk.run("contacts", "add", "6912345678", "--provider", "isms", "--name", "Ada", "--surname", "L", "--comments", "x y")
+        assert ran.out == "+306912345678 is now in the address book of isms\n"
+        assert desk.run("contacts", "delete", "+306912345678").out == "+306912345678 is no longer in the address book of isms\n"
+        assert '"provider": "isms"' in desk.run("contacts", "delete", "+306912345678", "--json").out
+        ran = desk.run("contacts", "add", "+30691")
+        assert (ran.code, ran.out) == (1, "")
+        assert "isms: Invalid mobile number." in ran.err
+    assert office.requests[0] == {
+        **{"op": "contacts", "action": "add", "mobile": "6912345678"},
+        **{"provider": "isms", "name": "Ada", "surname": "L", "comments": "x y"},
+    }
+    assert office.requests[1] == {"op": "contacts", "action": "delete", "mobile": "+306912345678"}
+    assert desk.run("contacts", "list", "+30691").code == 2
+    assert desk.run("contacts", "add").code == 2
+
+
 # (words, op, an answer with nothing in it, what is said)
 EMPTY: list[tuple[str, str, dict[str, Any], str]] = [
     ("providers", "providers", {"providers": []}, "no provider is configured; write a [providers.NAME] in broker.toml"),
