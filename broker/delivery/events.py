@@ -68,6 +68,14 @@ class Teller:
         )
         return Entry(event, message.id, pack_event(event))
 
+    def tell_suppressed(self, type_: str, now: int, number: str, scope: str | None, reason: str) -> Entry:
+        """The entry for `suppress.added` or `suppress.removed`: `to` is who, `from` the sender that it is about, None where about all.
+
+        Both are such as the feed masks for those who may not see numbers.
+        """
+        kind, _, sender = (scope or "").partition(":")
+        return self.happen(type_, now, **{"to": number, "from": sender or None, "scope": kind or None, "reason": reason})
+
     def happen(self, type_: str, now: int, **fields: Any) -> Entry:
         """The entry for something that is not a message's."""
         event = Happening(show_time(now), type_, self.node, fields)

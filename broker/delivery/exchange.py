@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from broker.delivery.receipts import Arrival
 
 BY_A_PERSON = "by a person"
+STOP = "STOP"
 
 class Suppressions:
     """Who is never written to: recipient -> scope (`all`, or `sender:ID`) -> reason. The store has the truth; this is its copy."""
@@ -34,12 +35,20 @@ class Suppressions:
         self.scopes: dict[str, dict[str, str]] = {}
 
     def add(self, recipient: str, scope: str, reason: str) -> bool:
-        """Bar a recipient. A person's word replaces another reason, no other does. True when nothing barred so before."""
-        scopes = self.scopes.setdefault(recipient, {})
-        is_new = scope not in scopes
-        if is_new or reason == BY_A_PERSON:
-            scopes[scope] = reason
+        """Bar a recipient. A person's word replaces any other reason, a STOP a provider's. True when nothing barred so before."""
+        is_new = scope not in self.scopes.setdefault(recipient, {})
+        if self.is_stronger(recipient, scope, reason):
+            self.scopes[recipient][scope] = reason
         return is_new
+
+    def is_stronger(self, recipient: str, scope: str, reason: str) -> bool:
+        """True where `reason` would be kept: it bars anew, or from now on lasts longer."""
+        held = self.scopes.get(recipient, {}).get(scope)
+        return held is None or _weigh(reason) > _weigh(held)
+
+    def is_held(self, recipient: str, scope: str, reason: str) -> bool:
+        """True while this very reason bars."""
+        return self.scopes.get(recipient, {}).get(scope) == reason
 
     def remove(self, recipient: str, scope: str | None = None) -> bool:
         """Take a recipient off, of one scope or of all. True when there was one."""
@@ -60,6 +69,10 @@ class Suppressions:
             name = (sender or "").removeprefix("+")
             reason = scopes.get(f"sender:{name}") or scopes.get(f"sender:+{name}")
         return reason
+
+
+def _weigh(reason: str) -> int:
+    return 2 if reason == BY_A_PERSON else 1 if reason == STOP else 0
 
 
 class Exchange:

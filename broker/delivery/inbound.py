@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 import msgspec
 import trio
 
-from broker.delivery.exchange import BY_A_PERSON, Exchange
+from broker.delivery.exchange import BY_A_PERSON, STOP, Exchange
 from broker.delivery.lane import Lane
 from broker.provider.contract import Inbound, Unstored
 from broker.store.contract import Answer, Hook, Put, Receive
@@ -168,15 +168,16 @@ def _find_word(ex: Exchange, received: Received) -> str | None:
 def _obey(ex: Exchange, lane: Lane, received: Received, word: str | None) -> Put:
     """What a STOP adds to the suppression list, or a START takes off it, with the events that tell of the change."""
     put, now, number = Put(), received.at, received.sender
-    tell, listed = ex.teller.happen, ex.suppressions.scopes.get(number, {})
+    tell, listed = ex.teller.tell_suppressed, ex.suppressions.scopes.get(number, {})
     if word == "stop":
-        added = [scope for scope in _find_scopes(ex, lane, received) if scope not in listed]
-        put.suppress = tuple((number, scope, "STOP", now) for scope in added)
-        put.entries = tuple(tell("suppress.added", now, to=number, scope=scope, reason="STOP") for scope in added)
+        added = [scope for scope in _find_scopes(ex, lane, received) if ex.suppressions.is_stronger(number, scope, STOP)]
+        put.unsuppress = tuple((number, scope) for scope in added)  # a STOP takes the place of a provider's reason
+        put.suppress = tuple((number, scope, STOP, now) for scope in added)
+        put.entries = tuple(tell("suppress.added", now, number, scope, STOP) for scope in added if scope not in listed)
     elif word == "start":
         gone = [scope for scope, reason in listed.items() if reason != BY_A_PERSON]
         put.unsuppress = tuple((number, scope) for scope in gone)
-        put.entries = tuple(tell("suppress.removed", now, to=number, scope=scope, reason="START") for scope in gone)
+        put.entries = tuple(tell("suppress.removed", now, number, scope, "START") for scope in gone)
     return put
 
 
@@ -208,5 +209,5 @@ def _repeat(ex: Exchange, put: Put, hear: Heard) -> None:
             _apply(ex, again)
         hear(answer is Answer.DONE)
 
-    again = Put(suppress=put.suppress, entries=put.entries[1:], done=done)
+    again = Put(unsuppress=put.unsuppress, suppress=put.suppress, entries=put.entries[1:], done=done)
     ex.journal.put(again)

@@ -143,14 +143,13 @@ def judge_blocked(lane: "Lane", outcome: Outcome, message: Message, now: int) ->
     """`blocked` as it is to be taken: from the fifth in a row on as the account's own trouble, what the row barred set free again."""
     if not lane.blocked_row.note(message.id, now):
         return outcome
-    entries = lane.blocked_row.take_entries()
+    list_, mine = lane.ex.suppressions, f"blocked at {lane.name}"
+    entries = [entry for entry in lane.blocked_row.take_entries() if list_.is_held(*entry, mine)]  # not who has said STOP since
     if entries:
         for recipient, scope in entries:
-            lane.ex.suppressions.remove(recipient, scope)
-        told = tuple(
-            lane.ex.teller.happen("suppress.removed", now, to=recipient, scope=scope, reason="blocked in a row: the account's trouble")
-            for recipient, scope in entries
-        )
+            list_.remove(recipient, scope)
+        reason = "blocked in a row: the account's trouble"
+        told = tuple(lane.ex.teller.tell_suppressed("suppress.removed", now, *entry, reason) for entry in entries)
         lane.ex.journal.put(Put(unsuppress=tuple(entries), entries=told, hurry=False))
         log.error("blocked in a row: taken as misconfigured provider=%s code=%s freed=%d", lane.name, outcome.code, len(entries))
     return msgspec.structs.replace(outcome, class_="misconfigured", detail="blocked in a row: taken as the account's trouble")
@@ -162,5 +161,5 @@ def suppress(lane: "Lane", message: Message, sender: str | None, now: int) -> No
     reason = f"blocked at {lane.name}"
     if lane.ex.suppressions.add(message.to, scope, reason):
         lane.blocked_row.add((message.to, scope), now)
-    entry = lane.ex.teller.happen("suppress.added", now, to=message.to, scope=scope, reason=reason)
-    lane.ex.journal.put(Put(suppress=((message.to, scope, reason, now),), entries=(entry,), hurry=False))
+        entry = lane.ex.teller.tell_suppressed("suppress.added", now, message.to, scope, reason)
+        lane.ex.journal.put(Put(suppress=((message.to, scope, reason, now),), entries=(entry,), hurry=False))

@@ -267,12 +267,12 @@ class Orders:
             put.unsuppress = ((number, "all"),)  # a person's reason takes the place of another
             put.suppress = ((number, "all", BY_A_PERSON, now),)
             ex.suppressions.add(number, "all", BY_A_PERSON)
-            put.entries = (ex.teller.happen("suppress.added", now, to=number, scope="all", reason=BY_A_PERSON),)
+            put.entries = (ex.teller.tell_suppressed("suppress.added", now, number, "all", BY_A_PERSON),)
         else:
             if not ex.suppressions.remove(number):
                 raise Refused("not_found", "this number is not on the list", "number")
             put.unsuppress = ((number, None),)
-            put.entries = (ex.teller.happen("suppress.removed", now, to=number, scope=None, reason=BY_A_PERSON),)
+            put.entries = (ex.teller.tell_suppressed("suppress.removed", now, number, None, BY_A_PERSON),)
         ex.journal.put(put)
 
 

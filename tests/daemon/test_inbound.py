@@ -1,6 +1,7 @@
 """What a handset sends us: durable before it is acknowledged, told once however often it comes, and obeyed where it is a STOP or START."""
 
 import json
+import re
 import sqlite3
 from typing import Any
 
@@ -8,6 +9,7 @@ import pytest
 import trio
 from trio.testing import MockClock
 
+from broker.api.feed_pages import redact
 from broker.delivery.inbound import read_inbound, take_inbound
 from broker.provider.contract import Inbound, Unstored
 from broker.store.journal import SqliteJournal
@@ -15,6 +17,7 @@ from tests.daemon.conftest import MakeHouse
 from tests.daemon.house import EPOCH, TEXT, TO, House, loopback, rule
 
 OURS = "+886900000001"
+ABOUT_INBOUND = ("inbound.received", "suppress.added")
 
 
 @pytest.fixture
@@ -29,6 +32,16 @@ async def come(house: House, text: str = TEXT, sender: str = TO, to: str | None 
 
 def facts(event: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in event.items() if key not in ("seq", "id")}
+
+
+async def test_who_may_not_see_it_does_not(house: House) -> None:
+    await come(house, "STOP")
+    await come(house, sender="+12025550100")
+    shown = [redact(json.dumps(event).encode(), numbers=False, text=False).decode() for event in house.told(*ABOUT_INBOUND)]
+    assert len(shown) == 4
+    for text in shown:
+        assert '"text"' not in text
+        assert not re.search(r"[0-9]{7}", re.sub(r'"(id|at)":"[^"]*"', "", text)), text
 
 
 async def test_it_is_told_and_kept(house: House) -> None:
@@ -153,9 +166,9 @@ async def test_stop(house: House, text: str) -> None:
     assert (await house.submit(from_=OURS[1:]))["error"]["code"] == "suppressed"
     assert (await house.submit(from_="OTHER"))["ok"]
     told = house.told("suppress.added")
-    assert [(event["to"], event["scope"], event["reason"]) for event in told] == [
-        (TO, f"sender:{OURS}", "STOP"),
-        (TO, "sender:", "STOP"),
+    assert [(event["to"], event["scope"], event["from"], event["reason"]) for event in told] == [
+        (TO, "sender", OURS, "STOP"),
+        (TO, "sender", None, "STOP"),
     ]
     await come(house, "start")
     assert (await house.submit())["ok"]
@@ -191,6 +204,19 @@ async def test_what_a_person_barred_no_handset_frees(house: House) -> None:
     assert (row["scope"], row["reason"]) == ("all", "by a person")
     assert (await house.order("suppress", action="remove", number=TO))["ok"]
     assert (await house.submit())["ok"]
+
+
+async def test_a_stop_outlasts_a_providers_reason(make_house: MakeHouse, autojump_clock: MockClock) -> None:
+    """Five `blocked` in a row are the account's own trouble and set free whom they barred; not who has said STOP meanwhile."""
+    house = await make_house({"suppress": {"scope": "all"}, "providers": {"a": loopback("blocked")}})
+    for number in range(4):
+        await house.until(await house.take(f"+88692200011{number}"), "blocked")
+    await come(house, "STOP", "+886922000110")
+    await house.take("+886922000119")
+    await trio.sleep(1)
+    rows = (await house.order("suppress", action="list"))["suppress"]
+    assert [(row["recipient"], row["reason"]) for row in rows] == [("+886922000110", "STOP")]
+    assert list(house.ex.suppressions.scopes) == ["+886922000110"]
 
 
 async def test_the_last_word_holds(house: House, autojump_clock: MockClock, nursery: trio.Nursery) -> None:
