@@ -12,19 +12,21 @@ import trio
 
 from broker import __version__
 from broker.api.lines import Cell, Talk, find_ref, make_error, read_refusal
-from broker.api.overview import list_held, list_queue, show_balances, show_lane
+from broker.api.overview import list_held, list_in_doubt, list_queue, show_balances, show_lane
 from broker.config import ConfigError
+from broker.delivery.erasing import erase
 from broker.delivery.exchange import Exchange
 from broker.delivery.inquire import Inquiry
 from broker.delivery.orders import Orders, Selection
 from broker.delivery.polls import ask_balance
 from broker.delivery.submission import NOT_YET, Refused
+from broker.ops.log import LEVELS, set_level
 from broker.provider.contract import ContactChange
 from broker.text import NumberError, read_number
 
 log = logging.getLogger("broker.api")
 
-LATER = frozenset({"in_doubt", "retry", "lookup", "replay", "log_level"})
+LATER = frozenset({"lookup", "replay"})
 
 LONGEST_NAME = 200
 
@@ -98,6 +100,8 @@ class ControlDoor:
         try:
             if order.op in ("reload", "check"):
                 nursery.start_soon(self._apply, order, reply)
+            elif order.op == "erase":
+                nursery.start_soon(self._erase, order, reply)
             elif order.op == "stats":
                 nursery.start_soon(self._show_stats, reply)
             elif order.op == "balance" and order.refresh:
@@ -117,11 +121,15 @@ class ControlDoor:
             reply(list_queue(ex))
         elif op == "held":
             reply(list_held(ex, order.cause))
+        elif op == "in_doubt":
+            reply(list_in_doubt(ex))
         elif op == "status":
             reply(self._inquiry.status(order.id or "", None))
-        elif op in ("cancel", "release"):
+        elif op in ("cancel", "release", "retry"):
             selection = Selection(order.id, order.provider, order.tag, order.cause, order.all)
-            (self._orders.cancel if op == "cancel" else self._orders.release)(selection, reply)
+            {"cancel": self._orders.cancel, "release": self._orders.release, "retry": self._orders.retry}[op](selection, reply)
+        elif op == "log_level":
+            reply(_set_level(order.level))
         elif op == "resolve":
             self._orders.resolve(order.id or "", order.outcome or "", reply)
         elif op in ("pause", "drain"):
@@ -200,6 +208,15 @@ class ControlDoor:
             return
         reply({"ok": True, **done})
 
+    async def _erase(self, order: Order, reply: Callable[[dict[str, Any]], None]) -> None:
+        try:
+            number = self._read_number(order.number)
+            if number is None:
+                raise Refused("bad_request", "`number` is missing", "number")
+            reply({"ok": True, **await erase(self._ex, number)})
+        except Refused as refused:
+            reply(make_error(refused.code, refused.message, refused.field, order.ref))
+
     async def _refresh(self, order: Order, reply: Callable[[dict[str, Any]], None]) -> None:
         try:
             names = self._chosen(order.name)
@@ -210,3 +227,10 @@ class ControlDoor:
             for name in names:
                 nursery.start_soon(ask_balance, self._ex, self._ex.lanes[name])
         reply({"ok": True, "balance": show_balances(self._ex, names)})
+
+
+def _set_level(level: str | None) -> dict[str, Any]:
+    if level not in LEVELS:
+        raise Refused("bad_request", f"`level` is one of {', '.join(LEVELS)}", "level")
+    set_level(level)
+    return {"ok": True, "level": level}

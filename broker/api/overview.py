@@ -8,6 +8,7 @@ from broker.text import mask
 from broker.words.clock import HOUR, show_span, show_time
 from broker.words.message import PRIORITIES
 from broker.words.money import show_count
+from broker.words.status import COPIES
 
 LIST_LIMIT = 1000
 
@@ -80,6 +81,34 @@ def list_queue(ex: Exchange) -> dict[str, Any]:
         for lane, priority, count, oldest in ex.query.count_due()
     ]
     return {"ok": True, "queue": rows, "total": sum(row["count"] for row in rows)}
+
+
+def list_in_doubt(ex: Exchange) -> dict[str, Any]:
+    """Messages in doubt: what is known, what is done about it and until when (`broker in-doubt`); at most LIST_LIMIT of them."""
+    rows = []
+    for message in ex.query.read_waiting("in_doubt", 1 << 62, LIST_LIMIT)[:LIST_LIMIT]:
+        attempts = ex.query.find_attempts(message.id)
+        attempt = next((each for each in reversed(attempts) if each.state == "in_doubt"), None)
+        if attempt is None:
+            continue
+        since = attempt.closed_at or attempt.opened_at
+        rows.append(
+            {
+                "id": message.id,
+                "provider": attempt.provider,
+                "attempt": attempt.n,
+                "to": mask(message.to),
+                "client": message.client,
+                "since": show_time(since),
+                "detail": attempt.detail,
+                "code": attempt.code,
+                "policy": attempt.doubt.mode,
+                "copies": sum(each.state in COPIES for each in attempts),
+                "next_at": show_time(message.next_at),
+                "unknown_at": show_time(since + attempt.doubt.deadline),
+            }
+        )
+    return {"ok": True, "in_doubt": rows, "total": len(rows)}
 
 
 def list_held(ex: Exchange, cause: str | None) -> dict[str, Any]:

@@ -125,7 +125,27 @@ def reload(args: Namespace) -> int:
     return DONE
 
 
+def _add_level(parser: ArgumentParser) -> None:
+    parser.add_argument("level", metavar="LEVEL", choices=("debug", "info", "warning", "error"), help="debug, info, warning or error")
+
+
+def log_level(args: Namespace) -> int:
+    """Set the level of the running broker's log."""
+    answer = ask(args, {"op": "log_level", "level": args.level})
+    if args.json:
+        print_json(answer)
+    else:
+        say(f"the broker logs from {show(answer.get('level'))} on, until it is reloaded or restarted")
+    return DONE
+
+
 COMMANDS = {
+    "log-level": Command(
+        "How much the running broker logs, until the next reload or restart; [broker].log is what holds then.",
+        ("broker log-level debug",),
+        log_level,
+        _add_level,
+    ),
     "check": Command(
         "Read broker.toml as `broker run` would and tell every problem in it with file, line, key and what to do; then what is"
         " allowed and probably not meant: rules that can never match, providers that no rule uses, countries with no route."

@@ -22,10 +22,12 @@ VERBS: dict[str, Verb] = {
     "tail": Verb("Looking", "tail", "follow the feed of events", "tail"),
     "queue": Verb("Looking", "queue", "what waits, by provider and priority", "waiting"),
     "held": Verb("Looking", "held", "what is held, and for what cause", "waiting"),
+    "in-doubt": Verb("Looking", "in-doubt", "what was sent without an answer, and what is done about it", "waiting"),
     "providers": Verb("Looking", "providers", "state, rate, breaker, credit of every provider", "accounts"),
     "balance": Verb("Looking", "balance [NAME]", "credit, burn rate, when it runs dry", "accounts"),
     "cancel": Verb("Deciding", "cancel [ID]", "stop messages that have not left", "waiting"),
     "release": Verb("Deciding", "release [ID]", "let held messages go on", "waiting"),
+    "retry": Verb("Deciding", "retry [ID]", "let messages that wait for a time be tried now", "waiting"),
     "resolve": Verb("Deciding", "resolve ID OUTCOME", "say what became of an attempt in doubt", "waiting"),
     "callbacks": Verb("Looking", "callbacks", "the URL to enter in each provider's panel", "callbacks"),
     "pause": Verb("Deciding", "pause NAME", "give a provider nothing until `resume`", "accounts"),
@@ -33,22 +35,21 @@ VERBS: dict[str, Verb] = {
     "drain": Verb("Deciding", "drain NAME", "give a provider nothing new, move its queue away", "accounts"),
     "contacts": Verb("Deciding", "contacts ACTION", "a provider's own address book: add, delete", "contacts"),
     "suppress": Verb("Deciding", "suppress ACTION", "who is never written to: list, add, remove", "suppress"),
+    "erase": Verb("Deciding", "erase NUMBER", "forget all that was sent to a number or came from it", "erase"),
     "run": Verb("Running", "run", "the broker, in the foreground; --twins: nothing leaves", "start"),
     "demo": Verb("Running", "demo", "the whole story in a minute, on simulated providers", "start"),
     "check": Verb("Running", "check", "every problem of broker.toml, with line and remedy", "settings"),
     "reload": Verb("Running", "reload", "apply broker.toml to the running broker, or nothing", "settings"),
+    "log-level": Verb("Running", "log-level LEVEL", "how much the running broker logs", "settings"),
+    "backup": Verb("Running", "backup DEST", "copy the store, with the broker running", "keeping"),
+    "verify": Verb("Running", "verify", "whether the store is whole", "keeping"),
     "plugins": Verb("Running", "plugins", "the installed plugins and what they can do", "plugins"),
     "twins": Verb("Running", "twins [NAME…]", "serve the simulated providers alone", "twins"),
 }
 
 GROUPS = ("Sending", "Looking", "Deciding", "Running")
 
-LATER = frozenset(
-    {
-        *("init", "import", "in-doubt", "retry", "lookup", "replay"),
-        *("export", "backup", "verify", "log-level"),
-    }
-)
+LATER = frozenset({"init", "import", "lookup", "replay", "export"})
 """Verbs that CONTRACT §2 names and this version has not."""
 
 

@@ -67,6 +67,37 @@ def held(args: Namespace) -> int:
     return DONE
 
 
+def in_doubt(args: Namespace) -> int:
+    """Print what is in doubt."""
+    answer = ask(args, {"op": "in_doubt"})
+    if args.json:
+        print_json(answer)
+        return DONE
+    rows = answer.get("in_doubt") or []
+    if not rows:
+        say("nothing is in doubt")
+        return DONE
+    at = now()
+    columns = ["id", "provider", "to", "since", "policy", "copies", "next look", "unknown", "why"]
+    table = [
+        (
+            row.get("id"),
+            row.get("provider"),
+            row.get("to"),
+            show_age(row.get("since"), at),
+            row.get("policy"),
+            row.get("copies"),
+            show_age(row.get("next_at"), at),
+            show_age(row.get("unknown_at"), at),
+            row.get("detail"),
+        )
+        for row in rows
+    ]
+    print_table(columns, table)
+    say(f"{show_count(len(rows), 'message')} in doubt; ask the provider, then: broker resolve ID accepted|not-sent")
+    return DONE
+
+
 def _add_chosen(parser: ArgumentParser) -> None:
     parser.add_argument("id", metavar="ID", nargs="?", help="one message")
     parser.add_argument("--provider", metavar="NAME", help="all that wait for this provider")
@@ -94,7 +125,7 @@ def decide(args: Namespace) -> int:
     if args.json:
         print_json(answer)
         return DONE
-    done = {"cancel": "canceled", "release": "released"}[args.verb]
+    done = {"cancel": "canceled", "release": "released", "retry": "tried again"}[args.verb]
     count = answer.get("count")
     if count is None:  # the submit socket answers for one message
         say(f"{show(answer.get('id') or args.id)}  {show_status(show(answer.get('status') or done))}")
@@ -145,6 +176,18 @@ COMMANDS = {
     "release": Command(
         f"Let held messages go on: they are queued and routed again.{_CHOICE}",
         ("broker release 01938e0c-7a51-7c2e-9d1e-3f6a5b0c8d21", "broker release --cause rule"),
+        decide,
+        _add_chosen,
+    ),
+    "in-doubt": Command(
+        "Messages of which nobody knows whether they were sent: the answer was lost, or could not be understood. Where a rule says hold,"
+        " nothing is sent again: proof is waited for until the time under unknown, and you may give it with `broker resolve`.",
+        ("broker in-doubt", "broker in-doubt --json"),
+        in_doubt,
+    ),
+    "retry": Command(
+        f"Let queued messages that wait for a retry or a new round be tried now.{_CHOICE}",
+        ("broker retry --provider mitake",),
         decide,
         _add_chosen,
     ),

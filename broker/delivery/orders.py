@@ -19,7 +19,7 @@ from broker.delivery.router import put_decision
 from broker.delivery.submission import Refused
 from broker.policy import Decision
 from broker.provider.contract import ContactChange, Outcome
-from broker.store.contract import Answer, Change, Put, Step
+from broker.store.contract import Answer, Change, Move, Put, Step
 from broker.words.attempt import Attempt
 from broker.words.clock import show_time
 from broker.words.message import Message
@@ -154,6 +154,24 @@ class Orders:
         if message.send_at is not None and message.send_at > now:
             decision = Decision("schedule", "scheduled", min(message.send_at, message.valid_until), progress, detail="send_at")
         put_decision(self.ex, message, decision, ("held",), now, heard=answer)
+
+    def retry(self, selection: Selection, reply: Reply) -> None:
+        """Let queued messages that wait for a time be tried now."""
+        selection.check()
+        if selection.id is not None:
+            message = self._find(selection.id)
+            if message.status != "queued":
+                raise Refused("not_queued", f"the message is {message.status}: only a queued one waits to be tried again", "id")
+        self._each(selection, ("queued",), self._retry_one, reply)
+
+    def _retry_one(self, message: Message, answer: Callable[[bool], None]) -> None:
+        ex, now = self.ex, self.ex.now()
+
+        def done(result: Answer, _value: object) -> None:
+            ex.wake(message.lane, now, now)
+            answer(result is Answer.DONE)
+
+        ex.journal.put(Move(((message.id, message.lane, now),), done, True))
 
     def _find(self, id_: str) -> Message:
         message = self.ex.query.find_message(id_)

@@ -234,7 +234,7 @@ class SqliteJournal:
     async def forget(self, work: Callable[[sqlite3.Connection], bool]) -> bool:
         """Do a page of retention `work` in a transaction of its own, what it drops overwritten. True when there may be more.
 
-        Overwritten are the rows as they are then. Copies that earlier updates left in free space stay until SQLite uses it again.
+        Overwritten are the rows, and the pages that they leave; older copies of them were overwritten as they were made.
         """
         self._claims += 1  # the next batch lets this pass: under load there is no quiet moment to wait for
         try:
@@ -261,11 +261,22 @@ class SqliteJournal:
                 conn.execute("ROLLBACK")
             return False
         finally:
-            conn.execute("PRAGMA secure_delete = OFF")
+            conn.execute("PRAGMA secure_delete = FAST")
             self._writing = False
             self._idle.unpark_all()
         self._look_at_trouble()
         return has_more
+
+    async def empty_log(self) -> None:
+        """Move everything from the write-ahead log into the store and cut it to nothing, if no reader is in the way."""
+
+        def empty(conn: sqlite3.Connection) -> bool:
+            conn.execute("COMMIT")
+            conn.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+            conn.execute("BEGIN IMMEDIATE")
+            return False
+
+        await self.forget(empty)
 
     async def watch_room(self) -> None:
         """While the disk is full, try every second to set the ballast aside again; when that works, service returns."""

@@ -40,6 +40,28 @@ def drop_messages(conn: sqlite3.Connection, before: int, oldest: str) -> int:
     return len(ids)
 
 
+def find_recipients(conn: sqlite3.Connection, number: str) -> list[tuple[str, str]]:
+    """(id, status) of every message to `number`: looks at all there are, so run it where nobody waits."""
+    return [(row[0], row[1]) for row in conn.execute("SELECT id, status FROM message WHERE recipient = ?", (number,))]
+
+
+def erase_messages(conn: sqlite3.Connection, ids: list[str]) -> bool:
+    """Remove these messages with their attempts, ids at providers and events. False: there is nothing more to do."""
+    rows = [(id_,) for id_ in ids]
+    for table in ("ref", "attempt", "event"):
+        conn.executemany(f"DELETE FROM {table} WHERE message = ?", rows)
+    conn.executemany("DELETE FROM message WHERE id = ?", rows)
+    return False
+
+
+def erase_traces(conn: sqlite3.Connection, number: str) -> int:
+    """Remove what came from `number`, the events that told of it, and receipts that wait with it: how many inbound messages."""
+    conn.execute("DELETE FROM inbox WHERE instr(receipt, ?) > 0", (f'"{number}"',))
+    told = "DELETE FROM event WHERE message IS NULL AND seq < (SELECT max(seq) FROM event) AND instr(body, ?) > 0"
+    conn.execute(told, (f'"{number}"',))
+    return conn.execute("DELETE FROM inbound WHERE sender = ?", (number,)).rowcount
+
+
 def drop_strays(conn: sqlite3.Connection, before: int) -> int:
     """Remove receipts that came before `before` and never found their attempt: how many."""
     return conn.execute("DELETE FROM inbox WHERE id IN (SELECT id FROM inbox WHERE seen_at < ? LIMIT ?)", (before, PAGE)).rowcount
