@@ -19,7 +19,8 @@ from broker.delivery.notes import suppress
 from broker.delivery.router import make_step
 from broker.delivery.ruling import Hearing, Ruling, hear, rule_on, tell_receipt, was_told
 from broker.provider.contract import Unstored
-from broker.store.contract import Answer, Put, Step, Stray
+from broker.store.contract import Answer, Change, Put, Step, Stray
+from broker.words.clock import SECOND
 from broker.words.receipt import FINAL_RECEIPTS, Receipt
 
 if TYPE_CHECKING:
@@ -197,6 +198,8 @@ def _apply(ex: Exchange, arrival: Arrival) -> bool:
 def _tell(ex: Exchange, arrival: Arrival, hearing: Hearing) -> bool:
     """A receipt that changes nothing: the feed hears of it once. True when its event is on its way."""
     receipt, message = arrival.receipt, hearing.message
+    if receipt.class_ == "unrecognised" and not arrival.is_asked:
+        _ask_soon(ex, arrival.lane, hearing)
     is_known = arrival.is_asked and receipt.class_ == hearing.attempt.receipt
     if receipt.class_ == "query_error" or is_known or was_told(ex, hearing):
         _drop(ex, arrival)
@@ -205,6 +208,15 @@ def _tell(ex: Exchange, arrival: Arrival, hearing: Hearing) -> bool:
     log.info("receipt changes nothing provider=%s class=%s code=%s", arrival.lane.name, receipt.class_, receipt.code)
     _put(ex, arrival, Step(message.id, (message.status,), None, (entry,), hurry=False), lambda: None)
     return True
+
+
+def _ask_soon(ex: Exchange, lane: "Lane", hearing: Hearing) -> None:
+    """A provider called with news that says nothing: where it can be asked, it is, once for all that it calls within a second."""
+    message, at = hearing.message, ex.now() + SECOND
+    if message.status == "sent" and hearing.attempt.refs and lane.can_query and message.next_at > at:
+        message.next_at = at
+        ex.journal.put(Step(message.id, ("sent",), Change("sent", message.detail, lane.name, at), hurry=False))
+        lane.poll_bell.ring_at(at)
 
 
 def _wait(ex: Exchange, arrival: Arrival) -> None:
