@@ -61,7 +61,13 @@ class Carrier:
     @property
     def can_query(self) -> bool:
         """True where the provider can be asked for a message's fate."""
-        return "poll" in self.traits.receipts if self.session is not None else self.plugin.query is not None
+        if self.session is not None:
+            return "poll" in self.traits.receipts or bool(self.traits.http)
+        return self.plugin.query is not None
+
+    def goes_by_http(self, channel: str) -> bool:
+        """True where a message of that channel has nothing to do with the session."""
+        return self.session is None or channel in self.traits.http
 
     def find_sender(self, message: Message) -> str | None:
         """The sender id for this message at this account."""
@@ -69,11 +75,26 @@ class Carrier:
 
     async def submit(self, sends: Sequence[Send], now: Callable[[], int], settle: Settle) -> None:
         """Hand the messages over; `settle(index, outcome)` once for each, as soon as it is known. Raises nothing but cancellation."""
-        if self.session is not None:
+        if self.session is None:
+            for index, outcome in enumerate(await self._call(sends, now)):
+                settle(index, outcome)
+        elif not self.traits.http:
             await self._submit_session(self.session, sends, settle)
-            return
-        for index, outcome in enumerate(await self._call(sends, now)):
-            settle(index, outcome)
+        else:
+            await self._submit_both(self.session, sends, now, settle)
+
+    async def _submit_both(self, session: Session, sends: Sequence[Send], now: Callable[[], int], settle: Settle) -> None:
+        """Some by the session, and each of the others in a call of its own; none waits for another."""
+        ours = [index for index, send in enumerate(sends) if not self.goes_by_http(send.via)]
+
+        async def call(index: int) -> None:
+            settle(index, (await self._call([sends[index]], now))[0])
+
+        async with trio.open_nursery() as nursery:
+            for index in set(range(len(sends))) - set(ours):
+                nursery.start_soon(call, index)
+            if ours:
+                await self._submit_session(session, [sends[n] for n in ours], lambda n, outcome: settle(ours[n], outcome))
 
     async def run_session(self, port: Port, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Serve the session until cancelled, by `scope` where only this one shall end."""

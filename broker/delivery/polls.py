@@ -122,7 +122,7 @@ async def _query(ex: Exchange, lane: Lane, group: Sequence[tuple[Message, Attemp
     asks = [make_ask(message, attempt) for message, attempt in group]
     nothing = [None] * len(asks)
     try:
-        if carrier.session is not None:
+        if not carrier.goes_by_http(asks[0].channel):  # where that differs among an account's messages, each is asked for alone
             return await _query_session(carrier, asks) or nothing
         call = carrier.plugin.query(carrier.config, asks, ex.now())
         assert carrier.caller is not None
@@ -145,7 +145,8 @@ def make_ask(message: Message, attempt: Attempt) -> Ask:
 
 async def _query_session(carrier: Carrier, asks: Sequence[Ask]) -> Sequence[Receipt]:
     """One receipt for each, or nothing."""
-    assert carrier.session is not None
+    if carrier.session is None or "poll" not in carrier.traits.receipts:
+        return ()
     receipts: list[Receipt] = []
     with trio.move_on_after(carrier.timeout / 1000):
         receipts = await carrier.session.query(asks)

@@ -11,6 +11,7 @@ A plugin of an HTTP provider is a module of data and pure functions, in the fixe
     query(config, asks, now) -> Call;  parse_query(config, reply, asks) -> list[Receipt]     one each, in order
     balance(config, now) -> Call;      parse_balance(config, reply) -> list[Balance] | Outcome
     buckets(config, message, sender) -> tuple[str, ...]             the credit buckets that may pay, in order
+    price(config, sends, now) -> Call; parse_price(config, reply, sends) -> (micro-units, segments) | Outcome    what one would cost now
     cancel(config, asks, now) -> Call; parse_cancel(config, reply, asks) -> list[Receipt]    `canceled`, or what the message is instead
     contact(config, change, now) -> Call; parse_contact(config, reply) -> Outcome            the provider's address book
     measure(config, text) -> Verdict                                what the text becomes here (encoding, units, segments), where
@@ -195,6 +196,7 @@ class Traits(msgspec.Struct, frozen=True, kw_only=True):
     `statuses`: HTTP statuses whose meaning the plugin's parse decides (any other, and any HTML page, is the transport table's);
     `countries`: the only ones it serves, empty for any; `doubt`: ways to resolve an attempt in doubt (`token` `key` `query`
     `duplicate`); `schedule`: it keeps a message until the time in `options.schedule`; `cancel`: and gives it up before then;
+    `http`: channels of an account with a session that go by HTTP all the same, by `build` and `query` (then `ask_batch` is 1);
     `options`: the other keys of a message's `options` that it knows, None for any: a message with a key that it does not know never
     goes there.
     """
@@ -217,6 +219,7 @@ class Traits(msgspec.Struct, frozen=True, kw_only=True):
     doubt: frozenset[str] = frozenset()
     schedule: bool = False
     cancel: bool = False
+    http: frozenset[str] = frozenset()
     options: frozenset[str] | None = frozenset()
 
     @property

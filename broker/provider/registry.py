@@ -53,6 +53,7 @@ _PAIRS = (
     ("build", "parse"),
     ("query", "parse_query"),
     ("balance", "parse_balance"),
+    ("price", "parse_price"),
     ("cancel", "parse_cancel"),
     ("contact", "parse_contact"),
 )
@@ -89,6 +90,8 @@ class Plugin:
     parse_query: Callable[[Any, Reply, Sequence[Ask]], list[Receipt]] | None = None
     balance: Callable[[Any, int], Call] | None = None
     parse_balance: Callable[[Any, Reply], list[Balance] | Outcome] | None = None
+    price: Callable[[Any, Sequence[Send], int], Call] | None = None
+    parse_price: Callable[[Any, Reply, Sequence[Send]], tuple[int, int] | Outcome] | None = None
     cancel: Callable[[Any, Sequence[Ask], int], Call] | None = None
     parse_cancel: Callable[[Any, Reply, Sequence[Ask]], list[Receipt]] | None = None
     contact: Callable[[Any, ContactChange, int], Call] | None = None

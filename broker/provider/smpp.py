@@ -45,12 +45,14 @@ class Dialect(msgspec.Struct, frozen=True):
     """What one plugin says over SMPP.
 
     `compose(config, send, now, reference)`: the parts to submit; raises Unsuitable. `read_report(config, report, pdu)`: the receipt in
-    a deliver_sm or data_sm, its id as the SMSC wrote it. `codes`: classes by status, over those of `smpp.statuses`.
+    a deliver_sm or data_sm, its id as the SMSC wrote it. `codes`: classes by status, over those of `smpp.statuses`. `alarms`: a
+    receipt's `err` that says that no message of the account gets through, and why: the account is reported misconfigured.
     """
 
     compose: Callable[[Any, Send, int, int], Sequence[SubmitSm]] = compose
     read_report: Callable[[Any, Report, DeliverSm | DataSm], Receipt] = lambda config, report, pdu: read_report(report)
     codes: Mapping[str, OutcomeClass] = {}
+    alarms: Mapping[str, str] = {}
 
 
 class _Call:
@@ -88,7 +90,7 @@ class SmppSession:
         self._reported: Outcome | None = NO_LINK
         draw = random.Random()  # noqa: S311  # jitter and the numbers of long messages: no secret
         self._reference = draw.randrange(0x10000)
-        self._inbox = Inbox(partial(dialect.read_report, config), keys)
+        self._inbox = Inbox(self._read_report, keys)
         roles: tuple[Role, ...] = ("transceiver",) if keys.bind == "transceiver" else ("transmitter", "receiver")
         self._bindings = [
             Binding(self, keys, role, f"{name}/{n}" if len(roles) == 1 else f"{name}/{n}/{role}", open_stream, draw.random)
@@ -237,6 +239,13 @@ class SmppSession:
         """A link is not bound; while no other is, nothing can be sent."""
         if not self._wires:
             self._report(why)
+
+    def _read_report(self, report: Report, pdu: DeliverSm | DataSm) -> Receipt:
+        alarm = self._dialect.alarms.get(report.err.lstrip("0")) if report.err else None
+        if alarm is not None:
+            log.error("alarm account=%s err=%s %s", self.name, report.err, alarm)
+            self._report(Outcome("misconfigured", report.err, alarm))
+        return self._dialect.read_report(self._config, report, pdu)
 
     def _report(self, outcome: Outcome | None) -> None:
         if outcome != self._reported and self._sink is not None:

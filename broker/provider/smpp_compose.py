@@ -41,8 +41,12 @@ def compose(keys: SmppKeys, send: Send, now: int, reference: int) -> list[Submit
     return compose_text(keys, send, send.text, now, reference)
 
 
-def compose_text(keys: SmppKeys, send: Send, text: str, now: int, reference: int, *, concat: Way | None = None) -> list[SubmitSm]:
-    """As `compose`, with another text than the message's own: such as one that begins with a command of the SMSC's."""
+def compose_text(
+    keys: SmppKeys, send: Send, text: str, now: int, reference: int, *, concat: Way | None = None, dest: Address | None = None
+) -> list[SubmitSm]:
+    """As `compose`, with another text than the message's own, such as one that begins with a command of the SMSC's, or to another
+    recipient than a telephone.
+    """
     found = plan_text(keys, text, reference, concat)
     coding = keys.data_coding["ucs2" if found.encoding == "ucs2" else "gsm7" if "gsm7" in keys.data_coding else "latin1"]
     tlvs: tuple[Tlv, ...] = ()
@@ -52,7 +56,7 @@ def compose_text(keys: SmppKeys, send: Send, text: str, now: int, reference: int
         else:
             coding |= FLASH
     ton, npi, source = find_source(keys, send.sender)
-    dest_ton, dest_npi, dest = find_dest(keys, send.message.to)
+    dest_ton, dest_npi, to = dest or find_dest(keys, send.message.to)
     validity = write_validity(keys, send.message.valid_until - now)
 
     def make(part: Part) -> SubmitSm:
@@ -68,7 +72,7 @@ def compose_text(keys: SmppKeys, send: Send, text: str, now: int, reference: int
             source_addr=source,
             dest_addr_ton=dest_ton,
             dest_addr_npi=dest_npi,
-            destination_addr=dest,
+            destination_addr=to,
             esm_class=UDHI if part.udh else 0,
             validity_period=validity,
             registered_delivery=keys.registered_delivery,

@@ -97,8 +97,8 @@ def check_keys(keys: SmppKeys) -> Iterator[tuple[str, str]]:
         if not value.isascii() or "\0" in value or len(value) > most:
             yield key, f"must be at most {most} ASCII characters: SMPP has no room for more"
     password = keys.password.reveal()
-    if not password.isascii() or "\0" in password or len(password) > 8:
-        yield "password", "must be at most 8 ASCII characters: SMPP has no room for more"
+    if not password.isascii() or "\0" in password or len(password) > 64:
+        yield "password", "must be at most 64 ASCII characters: SMPP itself has room for 8, and no SMSC takes more than these"
     for key, shortest in _SHORTEST.items():
         if getattr(keys, key) < shortest:
             yield key, f"is too short: at least {show_span(shortest)}"

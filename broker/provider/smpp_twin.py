@@ -117,15 +117,18 @@ class SmscTwin:
             return ESME_RINVSYSID
         return ESME_RINVPASWD if self.password and pdu.password != self.password else 0
 
-    def next_answer(self) -> str:
-        """The code of the next submit."""
+    def hear_system_type(self, system_type: str) -> None:
+        """What the system_type of a bind that was taken means: nothing here."""
+
+    def find_answer(self, pdu: SubmitSm, now: int) -> str:
+        """The code of a submit."""
         return self.answers.popleft() if self.answers else self.fault or "0x00"
 
     def take(self, pdu: SubmitSm, now: int) -> Taken:
         """The message is ours: it has an id, and reaches the handset when its parts are here."""
         self._last += 1
         taken = self.taken[self._last] = Taken(pdu, self._last, now)
-        self._ring(taken)
+        self._arrive(taken)
         return taken
 
     def write_id(self, ref: int, where: int) -> str:
@@ -192,8 +195,8 @@ class SmscTwin:
             tlvs=tlvs,
         )
 
-    def _ring(self, taken: Taken) -> None:
-        """The handset shows a message when all its parts are there."""
+    def _arrive(self, taken: Taken) -> None:
+        """A part is on the handset, which shows a message when all are there."""
         pdu = taken.pdu
         octets, tables, concat = pdu.octets, (0, 0), None
         if pdu.esm_class & 0x40:
@@ -206,15 +209,19 @@ class SmscTwin:
         to = f"+{pdu.destination_addr}" if pdu.dest_addr_ton == 1 else pdu.destination_addr
         ref = self.write_id(taken.ref, 0)
         if concat is None:
-            self.sent.append((to, self._read(octets, pdu.data_coding, tables), ref))
+            self.ring(to, self._read(octets, pdu.data_coding, tables), ref, pdu)
             return
         reference, total, part = concat
         parts = self._parts.setdefault((pdu.source_addr, to, reference, total), {})
         parts[part] = (octets, taken.ref)
         if len(parts) == total:
             whole = b"".join(parts[n][0] for n in range(1, total + 1))
-            self.sent.append((to, self._read(whole, pdu.data_coding, tables), self.write_id(parts[1][1], 0)))
+            self.ring(to, self._read(whole, pdu.data_coding, tables), self.write_id(parts[1][1], 0), pdu)
             del self._parts[pdu.source_addr, to, reference, total]
+
+    def ring(self, to: str, text: str, ref: str, pdu: SubmitSm) -> None:
+        """The handset shows a whole message; `pdu` is its last part."""
+        self.sent.append((to, text, ref))
 
     def _read(self, octets: bytes, data_coding: int, tables: tuple[int, int]) -> str:
         if data_coding & 0x0C == 8:

@@ -109,7 +109,10 @@ class Line:
     def _hear_request(self, request: Request) -> None:
         pdu, sequence = request.pdu, request.sequence
         if isinstance(pdu, Bind):
-            self.link.answer(sequence, self.twin.judge_bind(pdu))
+            status = self.twin.judge_bind(pdu)
+            if not status:
+                self.twin.hear_system_type(pdu.system_type)
+            self.link.answer(sequence, status)
             self.twin.hurry()
         elif isinstance(pdu, SubmitSm):
             self._hear_submit(pdu, sequence)
@@ -124,7 +127,7 @@ class Line:
             self.link.answer(sequence, ESME_RINVCMDID)  # not in this SMSC
 
     def _hear_submit(self, pdu: SubmitSm, sequence: int) -> None:
-        twin, code = self.twin, self.twin.next_answer()
+        twin, code = self.twin, self.twin.find_answer(pdu, self.now())
         if code == "cut":
             self.cut()
         elif code == "garbage":

@@ -57,8 +57,9 @@ _ID = _text("message_id", 65)
 _TIMES = (Field("schedule_delivery_time", "time"), Field("validity_period", "time"))
 _MESSAGE = Field("short_message", "message", 254)
 _TLVS = Field("tlvs", "tlvs")
+_PASSWORD = _text("password", 65)  # 9 in the manual, but vendors give out longer ones, and keys in their place
 _BIND = (
-    *(_text("system_id", 16), _text("password", 9), _text("system_type", 13)),
+    *(_text("system_id", 16), _PASSWORD, _text("system_type", 13)),
     *(*_octets("interface_version", "addr_ton", "addr_npi"), _text("address_range", 41)),
 )
 _TAIL = (
@@ -75,7 +76,7 @@ BODIES: Final[dict[type[Pdu], tuple[Field, ...]]] = {
     pdus.BindReceiverResp: (_text("system_id", 16), _TLVS),
     pdus.BindTransmitterResp: (_text("system_id", 16), _TLVS),
     pdus.BindTransceiverResp: (_text("system_id", 16), _TLVS),
-    pdus.Outbind: (_text("system_id", 16), _text("password", 9)),
+    pdus.Outbind: (_text("system_id", 16), _PASSWORD),
     pdus.Unbind: (),
     pdus.UnbindResp: (),
     pdus.GenericNack: (),

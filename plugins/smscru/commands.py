@@ -82,13 +82,11 @@ def _guard(channel: str, text: str) -> None:
 
 
 def _read_options(send: Send) -> dict[str, str]:
-    """The message's options as texts of one line. Raises Unsuitable."""
+    """The message's options for this channel, as texts of one line; others mean nothing by it. Raises Unsuitable."""
     found: dict[str, str] = {}
     for key, value in (send.message.options or {}).items():
-        if key not in OPTIONS:
-            continue  # the route has seen to it, or it is the broker's own
         if key not in _OF_CHANNEL.get(send.via, frozenset()):
-            raise Unsuitable(f"is no option of the channel {send.via}", f"options.{key}")
+            continue
         if not isinstance(value, str) or not value.isprintable() or len(value) > _MOST_OPTION:
             raise Unsuitable(f"must be a text of one line, at most {_MOST_OPTION} characters", f"options.{key}")
         found[key] = value

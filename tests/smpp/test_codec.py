@@ -40,7 +40,7 @@ def test_the_manuals_own_example() -> None:
 # --- strict in writing: (what, PDU, the field that the complaint names)
 WRONG: list[tuple[Pdu, str]] = [
     (pdus.BindTransceiver(system_id="x" * 16), "system_id"),
-    (pdus.BindTransceiver(password="123456789"), "password"),
+    (pdus.BindTransceiver(password="1" * 65), "password"),
     (pdus.BindTransceiver(system_type="x" * 13), "system_type"),
     (pdus.BindTransceiver(address_range="x" * 41), "address_range"),
     (pdus.BindTransceiver(interface_version=256), "interface_version"),

@@ -99,6 +99,7 @@ def test_we_read_what_smpplib_writes(pdu: SubmitSm | DeliverSm, sequence: int) -
 def test_the_other_pdus_agree_with_smpplib(pdu: Pdu) -> None:
     pdu = replace(pdu, tlvs=()) if hasattr(pdu, "tlvs") else pdu
     assume(getattr(pdu, "message_id", "x"))  # smpplib refuses to write an empty one
+    assume(len(getattr(pdu, "password", "")) <= 8)  # and cuts a longer one off, which we write for those who give out such
     frame = encode(pdu, 7)
     theirs = _parse(frame)
     for name, value in _list_fields(pdu):

@@ -80,7 +80,7 @@ def test_a_link_binds_once() -> None:
 def test_a_bind_that_cannot_be_written_changes_nothing() -> None:
     link = Link("esme", Limits(), 0)
     with pytest.raises(ValueError, match=r"^password: "):
-        link.bind(pdus.BindTransceiver(password="123456789"), 0)
+        link.bind(pdus.BindTransceiver(password="1" * 65), 0)
     assert (link.take(), link.next_deadline()) == (b"", None)
     link.bind(BIND, 0)
 

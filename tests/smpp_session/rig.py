@@ -9,7 +9,7 @@ import trio
 from trio.testing import memory_stream_pair
 
 from broker.provider.contract import Inbound, Outcome, Receipt, Secret, Send, Unstored
-from broker.provider.registry import load_plugin
+from broker.provider.registry import Plugin, load_plugin
 from broker.provider.smpp import SmppKeys, SmppSession
 from broker.provider.smpp_twin import SmscTwin
 from tests.plugins.samples import make_send
@@ -18,9 +18,9 @@ EPOCH = 1_795_000_000_000
 PLUGIN = load_plugin("smpp")
 
 
-def make_keys(**more: Any) -> Any:
-    """An account of the plugin `smpp`."""
-    return PLUGIN.config_type(**{"host": "smsc.test", "username": "demo", "password": Secret("demo"), **more})
+def make_keys(plugin: Plugin = PLUGIN, **more: Any) -> Any:
+    """An account of a plugin that speaks SMPP."""
+    return plugin.config_type(**{"host": "smsc.test", "username": "demo", "password": Secret("demo"), **more})
 
 
 class NotingPort:
@@ -66,14 +66,14 @@ class NotingPort:
 class Rig:
     """One account: `session`, `twin`, `port`. `outcomes` has what was settled, by the number of the send."""
 
-    def __init__(self, nursery: trio.Nursery, twin: SmscTwin, keys: SmppKeys) -> None:
+    def __init__(self, nursery: trio.Nursery, twin: SmscTwin, keys: SmppKeys, plugin: Plugin = PLUGIN) -> None:
         self.nursery = nursery
         self.twin = twin
         self.port = NotingPort()
         self.outcomes: dict[int, Outcome] = {}
         self.is_down = False
         self.streams: list[trio.abc.Stream] = []
-        self.session: SmppSession = PLUGIN.open_session(keys, "a")  # type: ignore[misc, assignment]  # it is there
+        self.session: SmppSession = plugin.open_session(keys, "a")  # type: ignore[misc, assignment]  # it is there
         for binding in self.session._bindings:
             binding._open_stream = self._open
         self.scope = trio.CancelScope()
@@ -121,10 +121,10 @@ def make_valid(text: str = "hi", to: str = "+306912345678", **more: Any) -> Send
 
 
 @asynccontextmanager
-async def bound(twin: SmscTwin | None = None, *, wait: bool = True, **keys: Any) -> AsyncIterator[Rig]:
+async def bound(twin: SmscTwin | None = None, *, wait: bool = True, plugin: Plugin = PLUGIN, **keys: Any) -> AsyncIterator[Rig]:
     """A session that is bound to the twin for the length of the block."""
     async with trio.open_nursery() as nursery:
-        rig = Rig(nursery, twin or SmscTwin(), make_keys(**keys))
+        rig = Rig(nursery, twin or SmscTwin(), make_keys(plugin, **keys), plugin)
         await nursery.start(rig.run)
         if wait:
             await rig.wait_bound()

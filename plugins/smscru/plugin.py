@@ -1,0 +1,189 @@
+"""SMSC.ru (Russia): SMPP 3.4 with ten channels, most of them by a command at the beginning of the text; balance and HLR by HTTP as well.
+
+Says what to submit and how to read what comes back; `commands` has the texts, `web` the HTTP side. Never does I/O: links, windows and
+times are the session's. The truth is the provider's page (MANUAL); where it is silent, PROVIDERS.md, "Choices".
+
+BUGS: a channel that goes by a command is known from its text alone, so whatever the provider takes for a command in an SMS is refused here
+as unsuitable. SMPP has room for twenty characters of an e-mail address, and a longer one is unsuitable too.
+"""
+
+from collections.abc import Iterator, Sequence
+from decimal import Decimal
+from typing import Literal
+
+import msgspec
+
+from broker.provider.contract import Receipt, Secret, Send, Traits, Unsuitable
+from broker.provider.smpp import Dialect, SmppKeys, SmppSession, check_keys, compose_text, read_report
+from broker.provider.smpp import measure as measure_text
+from broker.smpp.pdu import DataSm, DeliverSm, SubmitSm
+from broker.smpp.receipt import Report, read_lookup
+from broker.smpp.statuses import CODES as CLASSES
+from broker.smpp.statuses import SMSCRU_ERRORS, STATS, show_status
+from broker.smpp.tlv import Tlv, find_value
+from broker.text import Verdict
+from broker.words.clock import DAY, MINUTE
+from broker.words.message import CHANNELS, Message
+from broker.words.money import MICRO
+from broker.words.outcome import OutcomeClass
+from broker.words.receipt import ReceiptClass
+from broker.words.settings import Duration
+
+from .commands import OPTIONS, PREFIXES, write_text
+from .web import STATUSES, balance, build, parse, parse_balance, parse_price, parse_query, price, query, receipts
+
+__all__ = ["balance", "build", "parse", "parse_balance", "parse_price", "parse_query", "price", "query", "receipts"]
+
+TITLE = "SMSC.ru, Russia (SMPP, ten channels)"
+MANUAL = "https://smsc.ru/api/smpp/ (a page without a date; read 2026-11)"
+
+COST, COUNT = 0x2000, 0x2002
+"""Parameters of a receipt: what it cost, "n.nnnn", and how many parts it had. (0x2001 says which channel it was.)"""
+
+
+class Config(SmppKeys, frozen=True, kw_only=True):
+    """The account's own keys beside those of `SmppKeys`, some of which have the provider's defaults.
+
+    `username` and `password` of the SMPP access, or `api_key` in place of both; `system_type` "ISO" makes data_coding 0 ISO 8859-1;
+    `voice`: the voice that reads calls, `bot`: the bot of the channel bot, where a message does not say; `comment`: add our message id,
+    which the account's history shows and the subscriber does not get; `http_url`: "https://smsc.ru", for the balance, prices and HLR.
+    """
+
+    host: str = "smpp.smsc.ru"
+    port: int = 3700
+    window: int = 50
+    enquire_every: Duration = Duration(MINUTE)
+    concat: Literal["payload", "udh", "sar"] = "payload"
+    source_npi: int | Literal["auto"] = 1
+    longest_validity: Duration = Duration(DAY)
+    ask: bool = True
+    api_key: Secret | None = None
+    voice: str | None = None
+    bot: str | None = None
+    comment: bool = False
+    http_url: str | None = None
+
+
+def check(config: Config) -> Iterator[tuple[str, str]]:
+    """What cannot be used as it stands."""
+    yield from (fault for fault in check_keys(config) if config.api_key is None or fault[0] not in ("username", "password"))
+    if config.api_key is None and not config.username:
+        yield "username", "is missing: write the login and the password of the SMPP access, or `api_key` in place of both"
+    if config.api_key is not None and (config.username or config.password):
+        yield "api_key", "stands in place of `username` and `password`: take these out"
+    if config.comment and config.concat != "payload":
+        yield "comment", 'needs concat = "payload": in parts of our cutting the comment would be a part of its own'
+    for key in ("voice", "bot"):
+        value = getattr(config, key)
+        if value is not None and not value.isprintable():
+            yield key, "must be one line of text"
+    if config.http_url is not None and not config.http_url.startswith(("https://", "http://")):
+        yield "http_url", 'must be an address, for example "https://smsc.ru"'
+
+
+TRAITS = Traits(
+    channels=frozenset(CHANNELS),
+    senders=frozenset({"alphanumeric", "numeric", "shortcode", "none"}),
+    batch=1_000,
+    receipts=("callback", "poll"),
+    by_ref=True,
+    duplicate_window=MINUTE,
+    unit="RUB",
+    money=True,
+    doubt=frozenset({"duplicate"}),
+    options=OPTIONS,
+    http=frozenset({"hlr"}),
+)
+
+CODES: dict[str, OutcomeClass] = {show_status(status): class_ for status, class_ in CLASSES.items()}
+
+QUERY_CODES: dict[str, ReceiptClass] = {**STATS, **STATUSES}
+
+
+def buckets(config: Config, message: Message, sender: str | None) -> tuple[str, ...]:
+    """The one purse that pays for everything."""
+    return ("money",)
+
+
+def measure(config: Config, text: str) -> Verdict:
+    """What a text becomes, where we cut it."""
+    return measure_text(settle_keys(config), text)
+
+
+def traits(config: Config) -> Traits:
+    """Of one account: without its HTTP side there is no balance, and HLR goes by SMPP as everything does."""
+    ways = ("callback",) * (config.registered_delivery & 3 > 0) + ("poll",) * config.ask
+    splits = "provider" if config.concat == "payload" else "broker"
+    found = msgspec.structs.replace(TRAITS, receipts=ways, splits=splits)
+    if config.http_url is None:
+        return msgspec.structs.replace(found, unit=None, money=False, http=frozenset())
+    return found
+
+
+def settle_keys(config: Config) -> Config:
+    """The keys as the session needs them: what "ISO" means, and whom the key stands for."""
+    changes: dict[str, object] = {}
+    if config.system_type.upper() == "ISO" and config.data_coding == {"gsm7": 0, "ucs2": 8}:
+        changes["data_coding"] = {"latin1": 0, "ucs2": 8}
+    if config.api_key is not None:
+        changes |= {"username": "", "password": config.api_key}
+    return msgspec.structs.replace(config, **changes) if changes else config
+
+
+def compose(config: Config, send: Send, now: int, reference: int) -> list[SubmitSm]:
+    """The parts of one message; by any channel but sms and flash always one. Raises Unsuitable."""
+    text = write_text(send, voice=config.voice, bot=config.bot, has_comment=config.comment)
+    if send.via not in PREFIXES:
+        return compose_text(config, send, text, now, reference)
+    address = find_address(send.message.to) if send.via == "email" else None
+    return compose_text(config, send, text, now, reference, concat="payload", dest=address)
+
+
+def find_address(to: str) -> tuple[int, int, str]:
+    """An e-mail address as a recipient. Raises Unsuitable."""
+    if not to.isascii() or len(to) > 20 or "@" not in to:
+        raise Unsuitable("SMPP has room for an e-mail address of 20 ASCII characters here, and no more", "recipient")
+    return 5, 0, to
+
+
+def read_receipt(config: Config, report: Report, pdu: DeliverSm | DataSm) -> Receipt:
+    """A receipt with what it cost, its parts, the reason by the provider's own table, and what an HLR request found."""
+    receipt = read_report(report)
+    code = report.err or ""
+    instead, detail = SMSCRU_ERRORS.get(int(code), (None, receipt.detail)) if code.isdecimal() else (None, receipt.detail)
+    return msgspec.structs.replace(
+        receipt,
+        class_=instead or receipt.class_,
+        detail=detail or None,
+        cost=read_cost(pdu.tlvs),
+        segments=read_count(pdu.tlvs),
+        lookup=read_lookup(report),
+    )
+
+
+def read_cost(tlvs: Sequence[Tlv]) -> int | None:
+    """The parameter 0x2000 in micro-units: "n.nnnn"."""
+    text = (find_value(tlvs, COST) or b"").partition(b"\0")[0].decode("latin-1").strip()
+    whole, _, rest = text.partition(".")
+    if not (whole + rest).isdecimal() or not whole.isascii() or len(text) > 16:
+        return None
+    return int(Decimal(text) * MICRO)
+
+
+def read_count(tlvs: Sequence[Tlv]) -> int | None:
+    """The parameter 0x2002: digits, or a number of up to four octets."""
+    value = find_value(tlvs, COUNT) or b""
+    text = value.partition(b"\0")[0]
+    if text.isdigit() and len(text) < 5:
+        return int(text)
+    return int.from_bytes(value, "big") if 0 < len(value) <= 4 else None
+
+
+ALARMS = {"200": "virtual sending is switched on at the provider: nothing is really delivered"}
+"""A receipt's `err` → what has to be told loudly, for every message is affected."""
+
+
+def open_session(config: Config, name: str) -> SmppSession:
+    """The account's session."""
+    keys = settle_keys(config)
+    return SmppSession(keys, Dialect(compose, read_receipt, alarms=ALARMS), keys, name)
