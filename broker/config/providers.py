@@ -41,7 +41,7 @@ from broker.words.outcome import CLASSES
 from broker.words.secret import PATH_FORM, Secret, is_path_secret
 from broker.words.settings import BreakerSettings, CreditSettings, ProviderSettings, SpendSettings
 
-LATER_PLUGINS = ("smscru", "http")
+LATER_PLUGINS = ("http",)
 """Plugins that CONTRACT §3 names and that are not built yet."""
 
 

@@ -137,7 +137,6 @@ TABLE: list[tuple[str, str, int | None, list[str]]] = [
     ("[providers.a]\n", "providers.a.plugin", 1, ["is missing"]),
     ('[providers.a]\nplugin = "fre"\n', "providers.a.plugin", 2, ["no such plugin as fre", 'did you mean "free"']),
     ("[providers.a]\nplugin = 5\n", "providers.a.plugin", 2, ["must be a string"]),
-    ('[providers.a]\nplugin = "smscru"\n', "providers.a.plugin", 2, ["not in this version: …"]),
     ('[providers.a]\nplugin = "http"\n', "providers.a.plugin", 2, ["not in this version: …"]),
     (P + "ratee = 1\n", "providers.a.ratee", 3, ["unknown key", 'did you mean "rate"']),
     (P + "answer = []\n", "providers.a.answer", 3, ['did you mean "answers"']),
