@@ -8,7 +8,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --requir
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo run test check bench crash fuzz clean
+.PHONY: help demo run test check bench crash fuzz power clean
 
 help: ## show this list
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -36,6 +36,9 @@ crash: .venv/.dev ## kill the daemon again and again, and look at what is left (
 
 fuzz: .venv/.dev ## tell random stories of links and octets, five minutes unless ARGS says otherwise
 	$(BIN)/python -m tests.fuzz $(ARGS)
+
+power: .venv/.dev ## cut the power under the store, again and again (long)
+	$(BIN)/python -m tests.power $(ARGS)
 
 clean: ## remove the environment, the caches and ./var
 	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage build dist var
