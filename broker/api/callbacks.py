@@ -14,7 +14,8 @@ import trio
 
 from broker.api.doors import open_tcp, open_unix, remove_socket, show_address
 from broker.api.heads import Head
-from broker.api.web import Answer, Handler, WebDoor, make_refusal
+from broker.api.web import WebDoor
+from broker.api.web_answers import Answer, Handler, Limits, make_refusal
 from broker.delivery.callbacks import Callbacks
 from broker.delivery.exchange import Exchange
 from broker.delivery.lane import Lane
@@ -45,7 +46,7 @@ class CallbackDoor:
     def __init__(self, ex: Exchange, callbacks: Callbacks) -> None:
         self._ex = ex
         self._callbacks = callbacks
-        self.web = WebDoor("callbacks", self)
+        self.web = WebDoor("callbacks", self, Limits(work_wait=COMMIT_WAIT))
         self.tally = Tally()
         self._told_at = -math.inf
         self._told = 0
@@ -105,7 +106,7 @@ class CallbackDoor:
     async def _take(self, lane: Lane, head: Head, token: str | None, body: bytes) -> Answer:
         """One call of an account's provider: parsed, made durable, answered."""
         if self._ex.journal.is_full:
-            return self._put_off(lane, "disk full")
+            return self._put_off(lane.name, "disk full")
         request = CallbackRequest(head.method, head.query, _gather(head), body, token)
         carrier = lane.carrier
         try:
@@ -113,23 +114,24 @@ class CallbackDoor:
             receipts = [self._callbacks.resolve(lane, receipt) for receipt in parsed.receipts]
         except Exception as error:
             # Its type and line alone: its text may hold a number, or what the query said.
-            return self._put_off(lane, f"{type(error).__name__} in the plugin at line {_find_line(error)}")
+            return self._put_off(lane.name, f"{type(error).__name__} in the plugin at line {_find_line(error)}")
         if receipts or parsed.inbound:
-            with trio.move_on_after(COMMIT_WAIT) as scope:
-                try:
-                    await LanePort(self._ex, lane, carrier)(receipts, parsed.inbound)
-                except Unstored:
-                    return self._put_off(lane, "not durable")
-            if scope.cancelled_caught:
-                return self._put_off(lane, "no commit in time")
+            try:
+                await LanePort(self._ex, lane, carrier)(receipts, parsed.inbound)
+            except Unstored:
+                return self._put_off(lane.name, "not durable")
         self.tally.answered += 1
         answer = parsed.answer
         return Answer(answer.status, answer.body, answer.headers)
 
-    def _put_off(self, lane: Lane, why: str) -> Answer:
+    def give_up(self) -> Answer:
+        """No commit in time: what was told may still become durable, and its repetition changes nothing then."""
+        return self._put_off("?", "no commit in time")
+
+    def _put_off(self, name: str, why: str) -> Answer:
         """Nothing is acknowledged: the provider repeats it."""
         self.tally.failed += 1
-        log.error("callback put off provider=%s reason=%s", lane.name, why)
+        log.error("callback put off provider=%s reason=%s", name, why)
         return make_refusal(503, AGAIN)
 
 

@@ -3,7 +3,9 @@
 Serves doors that look at a request before the websocket library does: that library keeps `Host` to itself. Reads no body.
 """
 
+from collections.abc import Iterable
 from http import HTTPStatus
+from typing import Protocol
 
 import h11
 import trio
@@ -21,10 +23,21 @@ class BadHead(Exception):
         self.headers = headers
 
 
+class Request(Protocol):
+    """A request's first line and headers, their names in lower case: h11's, or one that was read without it."""
+
+    @property
+    def method(self) -> bytes: ...
+    @property
+    def target(self) -> bytes: ...
+    @property
+    def headers(self) -> Iterable[tuple[bytes, bytes]]: ...
+
+
 class Head:
     """A request's method, path, query and headers; `raw` is every byte that was read. Its repr shows no query and no header."""
 
-    def __init__(self, request: h11.Request, raw: bytes) -> None:
+    def __init__(self, request: Request, raw: bytes) -> None:
         self.method = request.method.decode("ascii")
         target, _, self.query = request.target.decode("ascii").partition("?")
         self.path = target

@@ -12,7 +12,8 @@ import trio
 from trio.testing import MockClock
 
 from broker.api import web
-from broker.api.web import Answer, Limits, find_room, show_head
+from broker.api.web import find_room
+from broker.api.web_answers import Answer, Limits, show_head
 from tests.api.web_rig import Client, get, open_rig, post, send_anyway
 
 # ---- time: (what is sent at once, what is sent every second after, when the connection ends)

@@ -9,7 +9,8 @@ import trio
 
 from broker.api.doors import open_unix
 from broker.api.heads import Head
-from broker.api.web import Answer, Handler, Limits, WebDoor
+from broker.api.web import WebDoor
+from broker.api.web_answers import Answer, Handler, Limits
 
 
 class Said(NamedTuple):
@@ -45,6 +46,9 @@ class Echo:
     def refuse(self, status: int) -> Answer:
         self.refused.append(status)
         return Answer(404, b"nobody\n", is_last=True)
+
+    def give_up(self) -> Answer:
+        return Answer(503, b"too long\n", is_last=True)
 
 
 class Client:

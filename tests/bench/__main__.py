@@ -29,6 +29,7 @@ MODULES = {
     "backlog": "backlog",
     "isolation": "isolation",
     "feed": "feed",
+    "callbacks": "callbacks",
     "idle": "idle",
     "restart": "restart",
 }

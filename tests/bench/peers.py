@@ -38,7 +38,7 @@ class Tools:
         return "Python" if self._compiler is None else "C"
 
     def find(self, kind: str) -> list[str]:
-        """The command of a kind, one of `sink` `client` `subscriber` `asker`; there is no `asker` in Python."""
+        """The command of a kind, one of `sink` `client` `caller` `subscriber` `asker`; there is no `asker` in Python."""
         if self._compiler is None:
             return [sys.executable, "-P", "-S", "-E", str(HERE / f"{kind}.py")]
         target = self._folder / kind
@@ -92,13 +92,21 @@ def read_report(process: "subprocess.Popen[str]", *, seconds: float) -> Report:
     """Wait for a client's end. Raises Trouble where it failed, or anything was refused."""
     found = json.loads(read_end(process, "the client", seconds))
     if found["refused"]:
-        raise Trouble(f"{found['refused']} submits were refused")
+        raise Trouble(f"{found['refused']} were refused")
     return Report(found["first"], found["last"], found["p50"] / 1000, found["p99"] / 1000, found["late_p99"] / 1000)
 
 
 def submit(stage: Stage, tools: Tools, daemon: Daemon, load: Load) -> Report:
     """Submit all of `load`."""
     return read_report(start_client(stage, tools, daemon, load), seconds=PATIENCE + load.count / SLOWEST)
+
+
+def call_back(stage: Stage, tools: Tools, port: int, targets: Sequence[str], connections: int, rate: int) -> Report:
+    """Call all of `targets` on the callback listener at `port`, in order: `rate` a second, 0: as fast as the answers come."""
+    path = stage.make_folder() / "targets"
+    path.write_text("".join(f"{target}\n" for target in targets))
+    process = stage.start(*tools.find("caller"), str(port), str(len(targets)), str(connections), str(rate), path)
+    return read_report(process, seconds=PATIENCE + len(targets) / SLOWEST)
 
 
 def read_end(process: "subprocess.Popen[str]", who: str, seconds: float) -> str:

@@ -231,6 +231,11 @@ class Daemon:
     # What the system says of the process
 
     @property
+    def pid(self) -> int:
+        """The process."""
+        return self._running.pid
+
+    @property
     def cpu(self) -> float:
         """Seconds of CPU used so far."""
         return read_cpu(self._running)

@@ -24,6 +24,7 @@ CASES = {
     "backlog": (["backlog", "backlog.memory"], False),
     "isolation": (["isolation"], False),
     "feed": (["feed", "feed.late"], False),
+    "callbacks": (["callbacks", "callbacks.cpu", "callbacks.p99"], False),
     "idle": (["idle.memory", "idle.start", "idle.first"], False),
     "restart": (["restart"], False),
 }
