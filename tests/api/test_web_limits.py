@@ -83,6 +83,24 @@ async def test_work_takes_as_long_as_it_takes(tmp_path: Path, autojump_clock: Mo
         assert said.status == 200
 
 
+async def test_work_that_takes_too_long_is_given_up(tmp_path: Path, autojump_clock: MockClock) -> None:
+    async with open_rig(tmp_path, Limits(work_wait=7)) as rig:
+        rig.service.work = partial(trio.sleep, 8)
+        client = await rig.connect()
+        begun = trio.current_time()
+        async with client.stream:
+            said = await client.ask(get())
+            assert said is not None
+            assert (said.status, said.body, said.headers["connection"]) == (503, b"too long\n", "close")
+            assert trio.current_time() - begun == pytest.approx(7, abs=0.5)
+            assert await client.is_closed()
+        assert rig.door.counts.late == 1
+        rig.service.work = partial(trio.sleep, 6)
+        said = await rig.ask(get())
+        assert said is not None
+        assert said.status == 200
+
+
 # ---- how many
 
 

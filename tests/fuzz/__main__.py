@@ -11,10 +11,11 @@ import traceback
 from collections import Counter
 from random import Random
 
+from tests.api.story import STORIES as CALLS
 from tests.smpp.story import STORIES as LINKS
 from tests.text.story import STORIES as TEXTS
 
-STORIES = LINKS | TEXTS
+STORIES = LINKS | TEXTS | CALLS
 
 
 def read_arguments(words: list[str] | None = None) -> argparse.Namespace:
