@@ -314,7 +314,7 @@ def test_the_example_passes_check(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_example_names_the_secrets_it_needs() -> None:
-    assert set(re.findall(r'env = "(\w+)"', EXAMPLE.read_text())) == set(SECRETS)
+    assert set(re.findall(r'env = "(\w+)"', EXAMPLE.read_text())) == {*SECRETS, "SHOP_WEBHOOK", "CRM_WEBHOOK"}
     tree = tomllib.loads(EXAMPLE.read_text())
     for name, provider in tree["providers"].items():
         for key in ("password", "key"):

@@ -2,16 +2,15 @@
 
 Each endpoint has a queue of its own, so a dead one delays no other. What hangs together (one message's statuses, one handset's texts) goes
 in order, everything else beside each other. At least once: what a crash interrupts is handed over again, under the same name. After
-LIMIT without being taken it is given up, with an event. The truth is the table `hook`; in memory is a page of it.
+LIMIT without being taken it is given up, with an event. The truth is the table `hook`; in memory is a page of it (`backlog`).
 """
 
-import heapq
 import logging
-from collections import deque
 from collections.abc import Callable
 
 import trio
 
+from broker.delivery.backlog import Backlog, Item
 from broker.delivery.endpoints import Endpoint, Verdict
 from broker.delivery.exchange import Bell, Exchange
 from broker.delivery.inbound import is_inbound
@@ -24,28 +23,14 @@ log = logging.getLogger("broker.delivery")
 LIMIT = 3 * DAY
 """How long an endpoint is asked again for one thing, from when it happened."""
 PAGE = 500
+MOST = 10 * PAGE
+"""Rows of one endpoint in memory, with those that it refuses while it takes others."""
 SOUR = 3
 """After so many failures in a row the endpoint itself is out: one hand-over at a time, and pauses between them."""
 SHORTEST = SECOND
 
 Read = Callable[[Hook], tuple[str, bytes] | None]
 """The name and the body of something that waits; None where it is kept no longer."""
-
-
-class Item:
-    """One row of the queue. `due` is when to hand it over next."""
-
-    __slots__ = ("due", "hook", "is_dropped", "is_out", "tries")
-
-    def __init__(self, hook: Hook) -> None:
-        self.hook = hook
-        self.due = 0
-        self.tries = 0
-        self.is_out = False
-        self.is_dropped = False
-
-    def __lt__(self, other: "Item") -> bool:
-        return (self.due, self.hook.n) < (other.due, other.hook.n)
 
 
 class Stream:
@@ -60,9 +45,8 @@ class Stream:
         self._read = read
         self._bell = Bell()
         self._room = trio.lowlevel.ParkingLot()
-        self._chains: dict[str, deque[Item]] = {}
-        self._heads: list[Item] = []
-        self._loaded = self._last = self._in_flight = 0
+        self._backlog = Backlog()
+        self._last = self._in_flight = 0
         self._has_more = True
         self._failures = 0
         self._pause_until = 0
@@ -84,47 +68,46 @@ class Stream:
         """Go on with another endpoint: whatever waits may be tried at once."""
         self.label, self.endpoint = label, endpoint
         self._failures = self._pause_until = 0
-        for item in self._heads:
-            item.due = 0
-        heapq.heapify(self._heads)
+        self._backlog.hurry()
         self._bell.ring_at(0)
 
     async def wait_room(self, most: int) -> None:
-        """Return when fewer than `most` rows wait."""
-        while self.waiting >= most:
+        """Return when fewer than `most` rows wait, those not counted that the endpoint refuses while it takes others."""
+        while self.waiting - self._backlog.stuck >= most or self.waiting >= MOST:
             await self._room.park()
 
     def _pump(self, nursery: trio.Nursery) -> None:
         now = self.ex.now()
         self._load()
         while self._in_flight < (1 if self._failures >= SOUR else self.endpoint.most):
-            if not self._heads:
+            due = self._backlog.find_due()
+            if due is None:
                 return
-            at = max(self._heads[0].due, self._pause_until)
+            at = max(due, self._pause_until)
             if at > now:
                 self._bell.ring_at(at)
                 return
-            item = heapq.heappop(self._heads)
-            item.is_out = True
             self._in_flight += 1
-            nursery.start_soon(self._hand_over, item)
+            nursery.start_soon(self._hand_over, self._backlog.take())
 
     def _load(self) -> None:
-        """Fill the page up behind what it holds: rows come in order, so none is overtaken by one of its own chain."""
-        if not self._has_more or self._loaded > PAGE // 2:
+        """Fill the page up behind what it holds: rows come in order, so none is overtaken by one of its own chain.
+
+        What is stuck does not count, up to MOST; beyond that the oldest of what a healthy endpoint refuses is given up.
+        """
+        backlog = self._backlog
+        if not self._has_more or backlog.size - backlog.stuck > PAGE // 2:
             return
-        limit = PAGE - self._loaded
+        if backlog.size > MOST - PAGE and self._failures < SOUR:
+            self._drop(backlog.find_refused(PAGE), "refused while others were taken")
+        limit = min(PAGE - (backlog.size - backlog.stuck), MOST - backlog.size)
+        if limit <= 0:
+            return
         rows = self.ex.query.read_hooks(self.name, self._last, limit)
         self._has_more = len(rows) == limit
         for hook in rows:
             self._last = hook.n
-            self._loaded += 1
-            item, chain = Item(hook), self._chains.get(hook.chain)
-            if chain is None:
-                self._chains[hook.chain] = deque((item,))
-                heapq.heappush(self._heads, item)
-            else:
-                chain.append(item)
+            backlog.add(hook)
 
     async def _hand_over(self, item: Item) -> None:
         endpoint, verdict = self.endpoint, Verdict("lost", "no longer kept")
@@ -136,7 +119,6 @@ class Stream:
             log.error("handing on failed by a fault of the broker's own hook=%s error=%s", self.label, type(error).__name__)
             verdict = Verdict("failed", "fault")
         self._in_flight -= 1
-        item.is_out = False
         self._judge(item, verdict, is_same=endpoint is self.endpoint)
         self._bell.ring_at(0)
 
@@ -164,32 +146,19 @@ class Stream:
     def _put_off(self, item: Item, verdict: Verdict) -> None:
         """Later again; what is too old by then is given up, and where the endpoint is out whatever else is too old."""
         now = self.ex.now()
-        item.tries += 1
-        item.due = now + max(backoff(item.tries - 1, self.ex.draw(), verdict.wait), SHORTEST)
+        self._backlog.put_off(item, now + max(backoff(item.tries, self.ex.draw(), verdict.wait), SHORTEST))
         oldest = now - LIMIT
         if self._failures >= SOUR:
-            waiting = [each for chain in self._chains.values() for each in chain]
-            old = [each for each in waiting if each.hook.since <= oldest and not each.is_out]
-        else:
-            old = [item] if item.hook.since <= oldest else []
-        heapq.heappush(self._heads, item)
-        if old:
-            self._drop(old, verdict.reason)
-            self._heads = [each for each in self._heads if not each.is_dropped]
-            heapq.heapify(self._heads)
+            self._drop(self._backlog.find_older(oldest), verdict.reason)
+        elif item.hook.since <= oldest:
+            self._drop([item], verdict.reason)
+        self._room.unpark_all()
 
     def _drop(self, items: list[Item], reason: str | None) -> None:
         """Take rows out of the queue: they were taken, or for a `reason` never will be."""
-        for item in items:
-            item.is_dropped = True
-            chain = self._chains[item.hook.chain]
-            was_head = chain[0] is item
-            chain.remove(item)
-            if not chain:
-                del self._chains[item.hook.chain]
-            elif was_head:
-                heapq.heappush(self._heads, chain[0])
-        self._loaded -= len(items)
+        if not items:
+            return
+        self._backlog.drop(items)
         self.waiting -= len(items)
         put = Put(unhook=tuple(item.hook.n for item in items), hurry=False)
         if reason is not None:

@@ -247,12 +247,16 @@ async def test_more_than_a_page_waits_in_the_store(
     make_house: MakeHouse, outside: Outside, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(hooks, "PAGE", 10)
+    monkeypatch.setattr(hooks, "MOST", 50)
     house = await make_house(settings(to("crm")))
     outside.down.add("crm")
     one = [Inbound(f"+88692200{number % 7:04d}", f"t{number}", OURS) for number in range(100)]
     await take_inbound(house.ex, house.ex.lanes["a"], one)
     await trio.sleep(5)
-    assert house.daemon.handover._running.popitem()[1].stream._loaded <= 10
+    (running,) = house.daemon.handover._running.values()
+    backlog = running.stream._backlog
+    assert backlog.size - backlog.stuck <= 10
+    assert backlog.size <= 50
     outside.down.clear()
     await trio.sleep(10 * MINUTE)
     by_sender: dict[str, list[int]] = {}
@@ -260,6 +264,26 @@ async def test_more_than_a_page_waits_in_the_store(
         by_sender.setdefault(body["data"]["from"], []).append(int(body["data"]["text"][1:]))
     assert sum(map(len, by_sender.values())) == 100
     assert all(numbers == sorted(numbers) for numbers in by_sender.values())
+
+
+async def test_what_is_refused_keeps_nothing_else_waiting(
+    make_house: MakeHouse, outside: Outside, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hooks, "PAGE", 10)
+    monkeypatch.setattr(hooks, "MOST", 40)
+    house = await make_house(settings(to("crm")))
+    outside.answers["crm"] = [lambda request: 500 if b'"text":"bad' in request.body else 200]
+    for number in range(60):
+        await come(house, f"bad {number}", f"+8869220001{number:02d}")
+        await come(house, f"good {number}", f"+8869220002{number:02d}")
+        await trio.sleep(1)
+    await trio.sleep(10 * MINUTE)
+    taken = [body["data"]["text"] for body in outside.bodies() if body["data"]["text"].startswith("good")]
+    assert sorted(taken) == sorted(f"good {number}" for number in range(60))
+    assert waiting(house) <= 40
+    told = house.told("hook.dropped")
+    assert {event["reason"] for event in told} == {"refused while others were taken"}
+    assert sum(event["count"] for event in told) == 60 - waiting(house)
 
 
 # ---- reload
