@@ -59,6 +59,8 @@ def erase_traces(conn: sqlite3.Connection, number: str) -> int:
     conn.execute("DELETE FROM inbox WHERE instr(receipt, ?) > 0", (f'"{number}"',))
     told = "DELETE FROM event WHERE message IS NULL AND seq < (SELECT max(seq) FROM event) AND instr(body, ?) > 0"
     conn.execute(told, (f'"{number}"',))
+    for table, column in (("event", "message"), ("hook", "key")):  # an inbound message's event has its id, as a message's have theirs
+        conn.execute(f"DELETE FROM {table} WHERE {column} IN (SELECT id FROM inbound WHERE sender = ?)", (number,))
     return conn.execute("DELETE FROM inbound WHERE sender = ?", (number,)).rowcount
 
 

@@ -8,6 +8,7 @@ import pytest
 from broker.store import inbound
 from broker.store.contract import Answer, Hook, Put, Receive
 from broker.store.inbound import drop_inbound, drop_inbound_texts
+from broker.store.retention import erase_traces
 from broker.words.inbound import Received
 from tests.store.rig import NOW, Sqlite, entry
 
@@ -96,3 +97,13 @@ async def test_texts_go_first_and_never_what_has_to_be_handed_on(store: Sqlite, 
     counts = [await forget(store, lambda conn: drop_inbound(conn, "i4")) for _ in range(3)]
     assert counts == [2, 1, 0]
     assert [store.query.find_received(f"i{number}") is None for number in range(5)] == [False, True, True, True, False]
+
+
+async def test_who_is_forgotten_leaves_no_event_and_nothing_to_hand_on(store: Sqlite) -> None:
+    await store.do("i1", receive("i1"))
+    await store.do("i2", receive("i2", b"2", sender="+2"))
+    await store.do("e", Put(entries=(entry("later"),)))
+    assert await forget(store, lambda conn: erase_traces(conn, "+1")) == 1
+    assert store.events() == ["inbound i2", "later"]
+    assert [hook.key for hook in store.query.read_hooks("in:x", 0, 9)] == ["i2"]
+    assert store.query.find_received("i1") is None
