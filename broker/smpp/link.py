@@ -367,10 +367,9 @@ class Link:
         return RESPONSES[LAYOUTS[command]]()
 
     def _next_sequence(self) -> int:
-        while True:
-            number = self.window.next_sequence()
-            if number != self._unbind and (self._enquiry is None or number != self._enquiry[0]):
-                return number
+        number = self.window.next_sequence()
+        is_taken = self._enquiry is not None and number == self._enquiry[0]
+        return self.window.next_sequence() if is_taken else number
 
     def _write(self, frame: bytes) -> None:
         self._out.append(frame)

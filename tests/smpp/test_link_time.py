@@ -56,6 +56,14 @@ def test_a_nack_to_an_enquiry_is_a_sign_of_life() -> None:
     assert not link.is_over
 
 
+def test_the_number_of_an_open_enquiry_is_not_given_to_a_request() -> None:
+    link = make_esme(limits=Limits(enquire_every=1_000))
+    link.tick(1_000)
+    assert read_frames(link.take())[0][0].sequence == 2
+    link.window._sequence = 1
+    assert link.submit(HELLO, "a", 1_000) == 3
+
+
 def test_no_enquiries_where_none_are_wanted() -> None:
     link = make_esme(limits=Limits(enquire_every=0))
     assert link.next_deadline() is None
@@ -145,6 +153,15 @@ def test_the_peers_unbind_waits_no_longer_than_is_polite() -> None:
     assert link.next_deadline() == 500
     assert link.tick(500) == [Lost("peer_unbind", ("a",))]
     assert link.take() == encode(pdus.UnbindResp(), 60)
+
+
+def test_the_peers_unbind_does_not_lengthen_ours() -> None:
+    link = make_esme(limits=Limits(unbind_wait=200, peer_wait=500))
+    link.submit(HELLO, "a", 0)
+    link.unbind(0)
+    assert feed_pdu(link, pdus.Unbind(), 60, now=100) == [Leaving()]
+    assert link.next_deadline() == 200
+    assert link.tick(200) == [Lost("peer_unbind", ("a",))]
 
 
 def test_the_peers_unbind_with_nothing_outstanding() -> None:
