@@ -6,14 +6,16 @@ truth is the store's; who is barred stands in the suppression list.
 
 import hashlib
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import msgspec
 import trio
 
 from broker.delivery.exchange import BY_A_PERSON, STOP, Exchange
 from broker.delivery.lane import Lane
-from broker.provider.contract import Inbound, Unstored
+from broker.provider.contract import Changes, Inbound, Unstored
 from broker.store.contract import Answer, Hook, Put, Receive
+from broker.store.inbound import KEPT
 from broker.text import NumberError, first_word, fold_whole, read_number
 from broker.words.clock import MINUTE
 from broker.words.identity import make_id
@@ -26,6 +28,7 @@ MOST_SEGMENTS = 255
 INBOUND = "in:"
 LATEST = 1 << 53
 
+Facts = tuple[tuple[str, str, dict[str, Any] | None], ...]
 Heard = Callable[[bool], None]
 
 
@@ -45,11 +48,35 @@ async def take_inbound(ex: Exchange, lane: Lane, inbound: Sequence[Inbound]) -> 
             told.set()
 
     for each in inbound:
-        _receive(ex, lane, read_inbound(lane.name, each, ex.now()), hear)
+        _receive(ex, lane, read_inbound(lane.name, each, ex.now()), _name_facts(lane, each.changes), hear)
     if inbound:
         await told.wait()
     if not is_stored:
         raise Unstored
+
+
+async def keep(ex: Exchange, lane: Lane, changes: Changes) -> None:
+    """Make durable what `lane`'s session keeps beside messages; return after the commit. Raises Unstored."""
+    told, is_stored = trio.Event(), False
+
+    def done(answer: Answer, _value: object) -> None:
+        nonlocal is_stored
+        is_stored = answer is Answer.DONE
+        told.set()
+
+    ex.journal.put(Put(facts=_name_facts(lane, changes), done=done, from_outside=True))
+    await told.wait()
+    if not is_stored:
+        raise Unstored
+
+
+def read_kept(ex: Exchange, lane: Lane) -> dict[str, dict[str, Any]]:
+    """What `lane`'s session keeps, by name."""
+    return ex.query.read_facts(KEPT + lane.name)
+
+
+def _name_facts(lane: Lane, changes: Changes) -> Facts:
+    return tuple((KEPT + lane.name, name, value) for name, value in changes)
 
 
 def read_inbound(provider: str, given: Inbound, now: int) -> Received:
@@ -120,7 +147,7 @@ def find_stream(ex: Exchange, received: Received) -> str | None:
     return None if rule is None else name_stream(rule)
 
 
-def _receive(ex: Exchange, lane: Lane, received: Received, hear: Heard) -> None:
+def _receive(ex: Exchange, lane: Lane, received: Received, facts: Facts, hear: Heard) -> None:
     now = received.at
     entry = ex.teller.happen(
         "inbound.received",
@@ -136,7 +163,7 @@ def _receive(ex: Exchange, lane: Lane, received: Received, hear: Heard) -> None:
     entry.message = received.id  # so that its text can be found when its time is over
     word = _find_word(ex, received)
     put = _obey(ex, lane, received, word)
-    put.entries = (entry, *put.entries)
+    put.entries, put.facts = (entry, *put.entries), facts
     stream = find_stream(ex, received)
     if stream is not None:
         put.hooks = (Hook(stream, received.id, received.sender, now),)
@@ -149,6 +176,9 @@ def _receive(ex: Exchange, lane: Lane, received: Received, hear: Heard) -> None:
         elif answer is Answer.EXISTS and word == "stop" and received.ref is None:
             # STOP, START, STOP within the minute: without an id the last word cannot be told from the first, and STOP is the safe one.
             _repeat(ex, put, hear)
+            return
+        elif answer is Answer.EXISTS and facts:  # what is kept of it goes all the same
+            _repeat(ex, Put(facts=facts), hear)
             return
         hear(answer in (Answer.DONE, Answer.EXISTS))
 
@@ -202,12 +232,12 @@ def _apply(ex: Exchange, put: Put) -> None:
 
 
 def _repeat(ex: Exchange, put: Put, hear: Heard) -> None:
-    """Bar again whom a repeated STOP finds off the list."""
+    """What follows from a message even where it came before: whom a repeated STOP finds off the list is barred again."""
 
     def done(answer: Answer, _value: object) -> None:
         if answer is Answer.DONE:
             _apply(ex, again)
         hear(answer is Answer.DONE)
 
-    again = Put(unsuppress=put.unsuppress, suppress=put.suppress, entries=put.entries[1:], done=done)
+    again = Put(unsuppress=put.unsuppress, suppress=put.suppress, entries=put.entries[1:], facts=put.facts, done=done)
     ex.journal.put(again)

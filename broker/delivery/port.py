@@ -5,13 +5,14 @@ Returns only after the commit, because the provider's acknowledgement goes out t
 
 import logging
 from collections.abc import Sequence
+from typing import Any
 
 from broker.delivery.carry import Carrier
 from broker.delivery.exchange import Exchange
-from broker.delivery.inbound import take_inbound
+from broker.delivery.inbound import keep, read_kept, take_inbound
 from broker.delivery.lane import Lane
 from broker.delivery.receipts import take_receipts
-from broker.provider.contract import Inbound, Outcome, Receipt
+from broker.provider.contract import Changes, Inbound, Outcome, Receipt
 
 log = logging.getLogger("broker.delivery")
 
@@ -30,6 +31,14 @@ class LanePort:
         matched = await take_receipts(self.ex, self.lane, receipts)
         await take_inbound(self.ex, self.lane, inbound)
         return matched
+
+    async def keep(self, changes: Changes) -> None:
+        """Make durable what is no message yet. Raises Unstored."""
+        await keep(self.ex, self.lane, changes)
+
+    def read_kept(self) -> dict[str, dict[str, Any]]:
+        """All that is kept of this account."""
+        return read_kept(self.ex, self.lane)
 
     def now(self) -> int:
         """The exchange's clock."""

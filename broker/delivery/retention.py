@@ -6,7 +6,7 @@ import trio
 
 from broker.delivery.exchange import Exchange
 from broker.delivery.inbox import KEPT
-from broker.store.inbound import drop_inbound, drop_inbound_texts
+from broker.store.inbound import drop_inbound, drop_inbound_texts, drop_kept
 from broker.store.retention import PAGE, drop_events, drop_messages, drop_strays, drop_texts
 from broker.words.identity import first_id
 
@@ -39,6 +39,7 @@ async def forget(ex: Exchange) -> None:
         gone = drop_messages(conn, now - keep, first_id(now - keep))
         gone_events = drop_events(conn, now - feed_keep)
         gone_inbound = max(drop_inbound_texts(conn, before), drop_inbound(conn, first_id(now - keep)))
+        drop_kept(conn, before)
         gone_strays = drop_strays(conn, now - KEPT)
         return bool(cursor) or max(gone, gone_events, gone_inbound, gone_strays) >= PAGE
 

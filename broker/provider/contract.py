@@ -35,7 +35,7 @@ from typing import Any, Protocol
 import msgspec
 
 from broker.text import encoding_of
-from broker.words.inbound import Inbound
+from broker.words.inbound import Changes, Inbound
 from broker.words.message import Message
 from broker.words.outcome import Balance, Outcome
 from broker.words.receipt import Lookup, Receipt
@@ -47,6 +47,7 @@ __all__ = [
     "Call",
     "CallbackAnswer",
     "CallbackRequest",
+    "Changes",
     "ContactChange",
     "Inbound",
     "Lookup",
@@ -275,6 +276,12 @@ class Port(Protocol):
         the attempt as its `token` and the provider's id as its `ref`, which the attempt then has. Raises Unstored: say none of these
         to the provider, it sends them again.
         """
+
+    async def keep(self, changes: Changes) -> None:
+        """Make durable what is no message yet, such as a part of a long one; return after the commit. Raises Unstored."""
+
+    def read_kept(self) -> dict[str, dict[str, Any]]:
+        """All that is kept of this account, by name: across restarts, until a change or the end of [store].keep removes it."""
 
     def now(self) -> int:
         """The broker's clock: milliseconds UTC."""

@@ -1,14 +1,14 @@
-"""An inbound message out of a deliver_sm or data_sm: its text by data_coding, and the parts of a long one joined. Pure; keeps no time.
+"""An inbound message out of a deliver_sm or data_sm: its text by data_coding, from the octets of all its parts. Pure; keeps no time.
 
 The truth is SMPP 3.4, sections 5.2.12, 5.2.19 and 5.3.2.22 to .24. Reading never fails: what an alphabet does not have is U+FFFD.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Final, Generic, TypeVar
+from typing import Final
 
 import msgspec
 
-from broker.provider.contract import Inbound
+from broker.provider.contract import Changes, Inbound
 from broker.smpp.pdu import DataSm, DeliverSm
 from broker.smpp.tlv import read_sar
 from broker.text import Concat, read_header, read_octets
@@ -20,8 +20,6 @@ RECEIPT_TYPES: Final = 0x3C
 
 _AS: Final = {"gsm7": 0, "latin1": 3, "ucs2": 8}
 """An alphabet of the account's own table → the data_coding by which the manual calls it (5.2.19)."""
-
-T = TypeVar("T")
 
 
 def read_text(octets: bytes, data_coding: int, tables: Tables, own: Mapping[str, int]) -> str:
@@ -72,66 +70,8 @@ def _read_sender(pdu: DeliverSm | DataSm) -> str:
     return f"+{address}" if pdu.source_addr_ton == 1 and address.isdigit() else address
 
 
-def join(pieces: Sequence[Piece], own: Mapping[str, int]) -> Inbound:
-    """One message from its parts, in order."""
+def join(pieces: Sequence[Piece], own: Mapping[str, int], changes: Changes = ()) -> Inbound:
+    """One message from its parts, in order; `changes` are the Inbound's."""
     first = pieces[0]
     text = read_text(b"".join(piece.octets for piece in pieces), first.data_coding, first.tables, own)
-    return Inbound(first.sender, text, first.to or None, segments=len(pieces))
-
-
-class Group(Generic[T]):
-    """The parts of one message that are here, each with what its acknowledgement needs. `until`: how long the others are waited for."""
-
-    __slots__ = ("held", "key", "parts", "until")
-
-    def __init__(self, key: tuple[str, str, int, int], until: int) -> None:
-        self.key = key
-        self.parts = key[3]
-        self.until = until
-        self.held: dict[int, tuple[Piece, T]] = {}
-
-    def list_pieces(self) -> list[Piece]:
-        """In order."""
-        return [self.held[part][0] for part in sorted(self.held)]
-
-
-class Joiner(Generic[T]):
-    """Parts that wait for each other, at most `most` of them: a peer that never sends the rest must not fill the memory."""
-
-    def __init__(self, wait: int, most: int = 1_000) -> None:
-        self.wait = wait
-        self.most = most
-        self._groups: dict[tuple[str, str, int, int], Group[T]] = {}
-        self._count = 0
-
-    def add(self, piece: Piece, held: T, now: int) -> Group[T] | None:
-        """A part came; the whole group, if that was the last one missing. One that came before takes the new one's `held`."""
-        assert piece.concat is not None
-        group = self._groups.get(piece.key)
-        if group is None:
-            group = self._groups[piece.key] = Group(piece.key, now + self.wait)
-        self._count += piece.concat.part not in group.held
-        group.held[piece.concat.part] = (piece, held)
-        return self._remove(group) if len(group.held) == group.parts else None
-
-    def list_due(self, now: int) -> list[Group[T]]:
-        """Groups that waited long enough, or that make room for others."""
-        due = [group for group in self._groups.values() if group.until <= now]
-        kept = self._count - sum(len(group.held) for group in due)
-        for group in self._groups.values():  # the oldest first
-            if kept <= self.most:
-                break
-            if group.until > now:
-                due.append(group)
-                kept -= len(group.held)
-        return [self._remove(group) for group in due]
-
-    @property
-    def next_due(self) -> int | None:
-        """When the oldest group has waited long enough."""
-        return next((group.until for group in self._groups.values()), None)
-
-    def _remove(self, group: Group[T]) -> Group[T]:
-        del self._groups[group.key]
-        self._count -= len(group.held)
-        return group
+    return Inbound(first.sender, text, first.to or None, segments=len(pieces), changes=changes)

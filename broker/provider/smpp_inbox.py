@@ -1,20 +1,22 @@
 """What an SMSC delivers: receipts and inbound messages, gathered, made durable through the port, and only then acknowledged.
 
-One task for all links of an account: what came meanwhile goes in the next call. A part of a long message is held, unacknowledged,
-until the others are here or have taken too long; what its link cannot acknowledge any more the SMSC delivers again, so it is let go.
+One task for all links of an account: what came meanwhile goes in the next call. A part of a long message is kept and acknowledged; the
+message goes on when the others are here, or have taken too long.
 """
 
 import logging
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from typing import Any
 
 import msgspec
 import trio
 
 from broker.provider.contract import Inbound, Port, Receipt, Unstored
-from broker.provider.smpp_inbound import Group, Joiner, Piece, join, read_piece
+from broker.provider.smpp_inbound import Piece, join, read_piece
+from broker.provider.smpp_joiner import Joiner, name_part, pack_part
 from broker.provider.smpp_keys import SmppKeys
-from broker.provider.smpp_wire import Wire, find_now
+from broker.provider.smpp_wire import Wire
 from broker.smpp.events import Request
 from broker.smpp.ids import IdForm
 from broker.smpp.pdu import DataSm, DeliverSm
@@ -23,7 +25,8 @@ from broker.smpp.statuses import ESME_RX_T_APPN
 
 log = logging.getLogger("broker.provider")
 
-PROOFS_AGAIN = 1.0
+AGAIN = 1.0
+"""Seconds before what nobody else would tell again is tried once more."""
 Held = tuple[Wire, int]
 """Whom to acknowledge: the link and the peer's sequence."""
 Told = tuple[Receipt, str | None]
@@ -40,13 +43,23 @@ def read_report(report: Report) -> Receipt:
     return Receipt(report.class_, report.ref, code=report.stat, detail=detail)
 
 
+class Batch:
+    """What goes in one call: `kept` are the parts that wait, `acks` whom to acknowledge."""
+
+    def __init__(self) -> None:
+        self.receipts: list[Told] = []
+        self.inbound: list[Inbound] = []
+        self.kept: dict[str, dict[str, Any] | None] = {}
+        self.acks: list[Held] = []
+
+
 class Inbox:
     """One account's. `read_report` may raise: then the delivery is acknowledged and only logged, or it would come for ever."""
 
     def __init__(self, read_report: ReadReport, keys: SmppKeys) -> None:
         self._read_report = read_report
         self._own = keys.data_coding
-        self._joiner: Joiner[Held] = Joiner(keys.join_wait)
+        self._joiner = Joiner(keys.join_wait)
         self._ids = IdForm(keys.id_form)
         self._waiting: list[tuple[Wire, Request]] = []
         self._proofs: list[Receipt] = []
@@ -64,20 +77,25 @@ class Inbox:
 
     async def run(self, sink: Port) -> None:
         """Hand over, until cancelled."""
+        self._joiner.load(sink.read_kept(), sink.now())
         while True:
-            await self._wait()
+            await self._wait(sink)
+            now, batch = sink.now(), Batch()
             proofs, self._proofs = self._proofs, []
-            receipts: list[Told] = [(proof, None) for proof in proofs]
+            batch.receipts += [(proof, None) for proof in proofs]
             requests, self._waiting = self._waiting, []
-            acks: list[Held] = []
-            inbound: list[Inbound] = []
             for wire, request in requests:
-                self._sort(wire, request, receipts, inbound, acks)
-            for group in self._joiner.list_due(find_now()):
-                self._let_go(group, inbound, acks)
-            if (receipts or inbound or acks) and not await self._hand_over(sink, receipts, inbound, acks) and proofs:
-                self._proofs = proofs + self._proofs  # nobody else would tell them again
-                await trio.sleep(PROOFS_AGAIN)
+                self._sort(wire, request, now, batch)
+            due = self._joiner.list_due(now)
+            for pieces in due:
+                assert pieces[0].concat is not None
+                log.warning("parts of an inbound message are missing here=%d of=%d", len(pieces), pieces[0].concat.parts)
+                self._complete(pieces, now, batch)
+            if batch.kept or batch.inbound:
+                batch.kept.update(self._joiner.drop_known(now))
+            if not await self._hand_over(sink, batch) and (proofs or due):
+                self._proofs = proofs + self._proofs
+                await trio.sleep(AGAIN)
 
     async def hand_over_proofs(self, sink: Port) -> None:
         """The last thing before the end: proof that nobody would tell again. What was delivered and not acknowledged comes again."""
@@ -86,35 +104,34 @@ class Inbox:
             with suppress(Unstored):
                 await sink(proofs)
 
-    async def _wait(self) -> None:
+    async def _wait(self, sink: Port) -> None:
         while not self._waiting and not self._proofs:
-            due = self._joiner.next_due
-            if due is not None and due <= find_now():
+            due, now = self._joiner.next_due, sink.now()
+            if due is not None and due <= now:
                 return
-            with trio.CancelScope(deadline=trio.current_time() + 3600 if due is None else due / 1000):
+            with trio.move_on_after(3600 if due is None else (due - now) / 1000):
                 await self._lot.park()
 
-    def _sort(self, wire: Wire, request: Request, receipts: list[Told], inbound: list[Inbound], acks: list[Held]) -> None:
+    def _sort(self, wire: Wire, request: Request, now: int, batch: Batch) -> None:
         pdu = request.pdu
         assert isinstance(pdu, DeliverSm | DataSm)
-        held = (wire, request.sequence)
+        batch.acks.append((wire, request.sequence))
         try:
             receipt = self._read_receipt(pdu) if is_receipt(pdu) else None
             piece = None if receipt is not None else read_piece(pdu)
         except Exception as error:  # a plugin's own code, or a PDU that nobody foresaw
             log.error("a delivery cannot be read link=%s error=%s", wire.name, type(error).__name__)
-            acks.append(held)
             return
         if receipt is not None:
-            receipts.append(receipt)
-            acks.append(held)
+            batch.receipts.append(receipt)
         elif piece is not None and piece.concat is None:
-            inbound.append(join([piece], self._own))
-            acks.append(held)
+            batch.inbound.append(join([piece], self._own))
         elif piece is not None:
-            group = self._joiner.add(piece, held, find_now())
-            if group is not None:
-                self._complete(group, inbound, acks)
+            pieces = self._joiner.add(piece, now)
+            if pieces is None:
+                batch.kept[name_part(piece)] = pack_part(piece, now)
+            elif pieces:
+                self._complete(pieces, now, batch)
 
     def _read_receipt(self, pdu: DeliverSm | DataSm) -> tuple[Receipt, str | None]:
         """A receipt with every way to write its id, and its id as it came."""
@@ -127,30 +144,28 @@ class Inbox:
             forms = tuple(dict.fromkeys((*forms, *self._ids.forms(report.also))))
         return msgspec.structs.replace(receipt, ref=forms[0], forms=forms[1:]), receipt.ref
 
-    def _complete(self, group: Group[Held], inbound: list[Inbound], acks: list[Held]) -> None:
-        inbound.append(join(group.list_pieces(), self._own))
-        acks += [held for _, held in group.held.values()]
+    def _complete(self, pieces: Sequence[Piece], now: int, batch: Batch) -> None:
+        """These parts go on as one message, and nothing waits of it any more."""
+        changes = self._joiner.close(pieces, now)
+        for name, _ in changes:
+            batch.kept.pop(name, None)
+        batch.inbound.append(join(pieces, self._own, changes))
 
-    def _let_go(self, group: Group[Held], inbound: list[Inbound], acks: list[Held]) -> None:
-        """Parts are missing: hand over what is here and can still be acknowledged."""
-        alive: dict[int, tuple[Piece, Held]] = {part: each for part, each in group.held.items() if not each[1][0].link.is_over}
-        log.warning("parts of an inbound message are missing here=%d of=%d", len(alive), group.parts)
-        if alive:
-            group.held = alive
-            self._complete(group, inbound, acks)
-
-    async def _hand_over(self, sink: Port, receipts: Sequence[Told], inbound: Sequence[Inbound], acks: Sequence[Held]) -> bool:
+    async def _hand_over(self, sink: Port, batch: Batch) -> bool:
         status = 0
         try:
-            matched = await sink([receipt for receipt, _ in receipts], inbound)
+            if batch.kept:
+                await sink.keep(tuple(batch.kept.items()))
+            if batch.receipts or batch.inbound:
+                matched = await sink([receipt for receipt, _ in batch.receipts], batch.inbound)
+                for (_, written), stored in zip(batch.receipts, matched, strict=False):
+                    if written is not None:
+                        self._ids.learn(written, stored)
         except Unstored:
             status = ESME_RX_T_APPN
-        else:
-            for (_, written), stored in zip(receipts, matched, strict=False):
-                if written is not None:
-                    self._ids.learn(written, stored)
-        for wire, sequence in acks:
+            self._joiner.load(sink.read_kept(), sink.now())  # what is not durable comes again
+        for wire, sequence in batch.acks:
             wire.link.answer(sequence, status)
-        for wire in {wire for wire, _ in acks}:
+        for wire in {wire for wire, _ in batch.acks}:
             wire.wake()
         return not status

@@ -67,7 +67,7 @@ class SmppKeys(msgspec.Struct, frozen=True, kw_only=True):
     flash: Literal["class", "subunit"] = "class"
     id_form: Literal["auto", "hex", "decimal", "text"] = "auto"
     ask: bool = False
-    join_wait: Duration = Duration(10 * SECOND)
+    join_wait: Duration = Duration(120 * SECOND)
 
 
 _BOUNDS = {

@@ -1,6 +1,11 @@
 """An inbound message (MO): what a handset sent to one of our numbers. The truth lives in the store."""
 
+from typing import Any
+
 import msgspec
+
+Changes = tuple[tuple[str, dict[str, Any] | None], ...]
+"""What a session keeps of its account beside messages: plain values by name, None for one that goes."""
 
 
 class Inbound(msgspec.Struct, frozen=True, gc=False):
@@ -8,7 +13,8 @@ class Inbound(msgspec.Struct, frozen=True, gc=False):
 
     `sender` is the handset's number in E.164 where it can be read, else as it came; `to` our own number or short code as the provider
     names it, None where it does not; `ref` the provider's id, None where it gives none (then an identical one within 60 s is the same:
-    CONTRACT §10); `at` the provider's own time, milliseconds UTC; `segments` the parts that it came in.
+    CONTRACT §10); `at` the provider's own time, milliseconds UTC; `segments` the parts that it came in; `changes` are made in the same
+    transaction: what its session kept of it while it was not whole.
     """
 
     sender: str
@@ -17,6 +23,7 @@ class Inbound(msgspec.Struct, frozen=True, gc=False):
     ref: str | None = None
     at: int | None = None
     segments: int = 1
+    changes: Changes = ()
 
     def __repr__(self) -> str:
         return "Inbound(…)"  # its number and text belong in no traceback

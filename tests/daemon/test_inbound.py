@@ -10,7 +10,7 @@ import trio
 from trio.testing import MockClock
 
 from broker.api.feed_pages import redact
-from broker.delivery.inbound import read_inbound, take_inbound
+from broker.delivery.inbound import keep, read_inbound, read_kept, take_inbound
 from broker.provider.contract import Inbound, Unstored
 from broker.store.journal import SqliteJournal
 from tests.daemon.conftest import MakeHouse
@@ -153,6 +153,54 @@ async def test_it_returns_only_after_the_commit(house: House, monkeypatch: pytes
     await come(house)
     assert seen == [0]
     assert len(house.told("inbound.received")) == 1
+
+
+# ---- what a session keeps of a message that is not whole yet
+
+PART = {"at": EPOCH, "octets": "00"}
+
+
+async def test_what_is_kept_outlives_us_and_goes_with_its_message(house: House, nursery: trio.Nursery) -> None:
+    lane = house.ex.lanes["a"]
+    await keep(house.ex, lane, (("x/1", PART), ("x/2", PART), ("y/1", PART)))
+    await keep(house.ex, lane, (("x/2", None),))
+    await house.stop()
+    await house.start(nursery)
+    lane = house.ex.lanes["a"]
+    assert read_kept(house.ex, lane) == {"x/1": PART, "y/1": PART}
+    assert read_kept(house.ex, house.ex.lanes["b"]) == {}
+    await come(house, changes=(("x/1", None), ("x", {"at": EPOCH, "digests": []})))
+    assert read_kept(house.ex, lane).keys() == {"x", "y/1"}
+
+
+@pytest.mark.parametrize("text", [TEXT, "STOP"])
+async def test_what_is_kept_goes_also_with_a_message_that_came_before(house: House, text: str) -> None:
+    lane = house.ex.lanes["a"]
+    await come(house, text)
+    await keep(house.ex, lane, (("x/1", PART),))
+    await come(house, text, changes=(("x/1", None),))
+    assert len(house.told("inbound.received")) == 1
+    assert read_kept(house.ex, lane) == {}
+
+
+async def test_nothing_is_kept_on_a_full_disk(house: House) -> None:
+    lane = house.ex.lanes["a"]
+    await keep(house.ex, lane, (("x/1", PART),))
+    house.journal.is_full = True
+    with pytest.raises(Unstored):
+        await keep(house.ex, lane, (("x/2", PART),))
+    with pytest.raises(Unstored):
+        await come(house, changes=(("x/1", None),))
+    house.journal.is_full = False
+    assert read_kept(house.ex, lane) == {"x/1": PART}
+
+
+async def test_what_is_kept_goes_when_its_time_is_over(make_house: MakeHouse, autojump_clock: MockClock) -> None:
+    house = await make_house({"store": {"keep_text": "5m"}, "providers": {"a": loopback()}})
+    lane = house.ex.lanes["a"]
+    await keep(house.ex, lane, (("x/1", PART), ("y/1", PART | {"at": EPOCH + 400_000})))
+    await trio.sleep(420)
+    assert read_kept(house.ex, lane).keys() == {"y/1"}
 
 
 # ---- STOP and START

@@ -53,9 +53,9 @@ def test_junk_behind_costs_no_frame_before_it(octets: bytes, length: int) -> Non
 
 def test_nothing_is_read_after_junk() -> None:
     framer = Framer()
-    for _ in range(2):
+    for octets in (bytes(4), STREAM):
         with pytest.raises(FramingError):
-            framer.feed(bytes(4) + STREAM)
+            framer.feed(octets)
     assert not framer.is_partial
 
 

@@ -194,6 +194,14 @@ def test_late_responses_are_waited_for_within_bounds() -> None:
     assert [type(event) for event in found] == [Anomaly, LateResponse, LateResponse]
 
 
+def test_nothing_is_late_on_a_link_that_is_gone() -> None:
+    link = make_esme(limits=Limits(response_timeout=10))
+    link.submit(HELLO, "a", 0)
+    link.tick(10)
+    assert link.lose() == []
+    assert link.window.match(2, c.SUBMIT_SM) == ("unknown", None)
+
+
 def test_sequences_wrap_and_skip_those_in_use() -> None:
     link = make_esme(limits=Limits(response_timeout=100))
     first = [link.submit(HELLO, tag, 0) for tag in "ab"]

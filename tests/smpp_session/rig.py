@@ -8,7 +8,7 @@ import msgspec
 import trio
 from trio.testing import memory_stream_pair
 
-from broker.provider.contract import Inbound, Outcome, Receipt, Secret, Send, Unstored
+from broker.provider.contract import Changes, Inbound, Outcome, Receipt, Secret, Send, Unstored
 from broker.provider.registry import Plugin, load_plugin
 from broker.provider.smpp import SmppKeys, SmppSession
 from broker.provider.smpp_twin import SmscTwin
@@ -32,6 +32,7 @@ class NotingPort:
         self.calls: list[int] = []
         self.stored: set[str] = set()
         self.reports: list[Outcome | None] = []
+        self.kept: dict[str, dict[str, Any]] = {}
         self.is_up = trio.Event()
         self.is_full = False
         self.delay = 0.0
@@ -42,9 +43,26 @@ class NotingPort:
             raise Unstored
         self.receipts += receipts
         self.inbound += inbound
+        for each in inbound:
+            self._change(each.changes)
         self.calls.append(len(receipts) + len(inbound))
         known = ((form for form in (receipt.ref, *receipt.forms) if form in self.stored) for receipt in receipts)
         return [next(forms, None) for forms in known]
+
+    async def keep(self, changes: Changes) -> None:
+        await trio.sleep(self.delay)
+        if self.is_full:
+            raise Unstored
+        self._change(changes)
+
+    def _change(self, changes: Changes) -> None:
+        for name, value in changes:
+            self.kept.pop(name, None)
+            if value is not None:
+                self.kept[name] = value
+
+    def read_kept(self) -> dict[str, dict[str, Any]]:
+        return dict(self.kept)
 
     def now(self) -> int:
         return EPOCH + int(trio.current_time() * 1000)
@@ -121,10 +139,18 @@ def make_valid(text: str = "hi", to: str = "+306912345678", **more: Any) -> Send
 
 
 @asynccontextmanager
-async def bound(twin: SmscTwin | None = None, *, wait: bool = True, plugin: Plugin = PLUGIN, **keys: Any) -> AsyncIterator[Rig]:
-    """A session that is bound to the twin for the length of the block."""
+async def bound(
+    twin: SmscTwin | None = None,
+    *,
+    wait: bool = True,
+    plugin: Plugin = PLUGIN,
+    kept: dict[str, dict[str, Any]] | None = None,
+    **keys: Any,
+) -> AsyncIterator[Rig]:
+    """A session that is bound to the twin for the length of the block. `kept`: by the one before it."""
     async with trio.open_nursery() as nursery:
         rig = Rig(nursery, twin or SmscTwin(), make_keys(plugin, **keys), plugin)
+        rig.port.kept = kept or {}
         await nursery.start(rig.run)
         if wait:
             await rig.wait_bound()
