@@ -345,6 +345,9 @@ class Twin(Protocol):
     `answers` (a list of codes to give to the next sends, in order, then normal service) and `fault` (a code given to every send
     until it is set to None). `paths` tells the server which path prefixes are its own. `sent` lists what it took, in order:
     (recipient as it came, text, reference it gave), for a handset ledger.
+
+    A provider that calls back has two more: `calls(now) -> list[Call]`, what it would call now, and `hear(call, reply)`, what it was
+    answered.
     """
 
     sent: list[tuple[str, str, str]]

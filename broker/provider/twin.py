@@ -8,21 +8,28 @@ import logging
 from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
+from urllib.parse import urlsplit
 
 import h11
 import msgspec
 import trio
 
-from broker.provider.contract import StreamTwin, Twin, TwinReply, TwinRequest
+from broker.provider.contract import Reply, StreamTwin, Twin, TwinReply, TwinRequest
+from broker.provider.http import Account
 
-__all__ = ["TwinPlace", "aim", "place_twin", "serve_stream_twin", "serve_twin"]
+__all__ = ["TwinPlace", "aim", "place_twin", "run_calls", "serve_stream_twin", "serve_twin"]
 
 _log = logging.getLogger(__name__)
 
 MAX_HEAD = 64 * 1024
 MAX_BODY = 4 * 1024 * 1024
+CALL_EVERY = 0.25
+CALL_TIMEOUT = 10_000
 IDLE = 60.0
 """Seconds in which a whole request has to come, from the connection's start or the answer before."""
+
+
+_HERE = ("127.0.0.1", "::1", "localhost")
 
 
 class _Refused(Exception):
@@ -76,6 +83,24 @@ async def converse(twin: StreamTwin, clock: Callable[[], int], stream: trio.abc.
         await trio.aclose_forcefully(stream)
 
 
+async def run_calls(twin: Any, clock: Callable[[], int]) -> None:
+    """Make the calls of a twin that calls back, until cancelled: what is not answered as it wants to hear, again.
+
+    To this machine alone: whatever address it was told, nothing leaves.
+    """
+    account = Account(max_connections=4, timeout=CALL_TIMEOUT)
+    try:
+        while True:
+            for call in twin.calls(clock()):
+                reply = await account.call(call) if urlsplit(call.url).hostname in _HERE else None
+                if isinstance(reply, Reply):
+                    twin.hear(call, reply)
+            await trio.sleep(CALL_EVERY)
+    finally:
+        with trio.CancelScope(shield=True):
+            await account.aclose()
+
+
 class TwinPlace(NamedTuple):
     """Where a twin is served on 127.0.0.1: `url` its HTTP side, `port` its stream's; None for the side that it has not."""
 
@@ -91,6 +116,8 @@ async def place_twin(nursery: trio.Nursery, twin: Any, clock: Callable[[], int],
         port = 0
     if hasattr(twin, "answer"):
         url = f"http://127.0.0.1:{await nursery.start(partial(serve_twin, twin, clock=clock, port=port))}"
+    if hasattr(twin, "calls"):
+        nursery.start_soon(run_calls, twin, clock)
     return TwinPlace(url, stream)
 
 

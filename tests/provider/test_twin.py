@@ -10,9 +10,9 @@ import pytest
 import trio
 import trio.testing
 
-from broker.provider.contract import Outcome, Reply, TwinReply, TwinRequest
+from broker.provider.contract import Call, Outcome, Reply, TwinReply, TwinRequest
 from broker.provider.http import Account
-from broker.provider.twin import MAX_BODY, MAX_HEAD, TwinPlace, aim, place_twin, serve_twin
+from broker.provider.twin import MAX_BODY, MAX_HEAD, TwinPlace, aim, place_twin, run_calls, serve_twin
 from tests.provider.wire import make_call
 
 NOW = 1_800_000_000_000
@@ -214,3 +214,37 @@ def test_aim_turns_every_address() -> None:
     assert aim(Keys(), TwinPlace("http://near", 7)) == Keys("127.0.0.1", 7, False, "http://near")
     assert aim(Keys(), TwinPlace("http://near", None)) == Keys(http_url="http://near")
     assert aim(Keys(), TwinPlace(None, 7)) == Keys("127.0.0.1", 7, False)
+
+
+class CallingTwin(EchoTwin):
+    """One that calls back until it is heard."""
+
+    def __init__(self, *urls: str) -> None:
+        super().__init__()
+        self.owed = [Call("GET", url) for url in urls]
+        self.heard: list[tuple[str, int]] = []
+        self.is_heard = trio.Event()
+
+    def calls(self, now: int) -> list[Call]:
+        return list(self.owed)
+
+    def hear(self, call: Call, reply: Reply) -> None:
+        self.heard.append((call.url, reply.status))
+        if reply.status == 200:
+            self.owed.remove(call)
+            self.is_heard.set()
+
+
+async def test_a_twin_calls_until_it_is_heard_and_only_here(
+    scene: Scene, nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("broker.provider.twin.CALL_EVERY", 0.01)
+    answers = [TwinReply(503), TwinReply(404), TwinReply(200)]
+    scene.twin.plan = lambda request: answers.pop(0)
+    twin = CallingTwin(f"{scene.url}/cb?x=1", "http://sms.example.org/cb", "http://192.0.2.1/cb")
+    nursery.start_soon(run_calls, twin, lambda: NOW)
+    with trio.fail_after(5):
+        await twin.is_heard.wait()
+    await trio.sleep(0.05)
+    assert twin.heard == [(f"{scene.url}/cb?x=1", status) for status in (503, 404, 200)]
+    assert [call.url for call in twin.owed] == ["http://sms.example.org/cb", "http://192.0.2.1/cb"]
