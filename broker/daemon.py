@@ -166,6 +166,7 @@ class Daemon:
             ex.suppressions.add(recipient, scope, reason)
         self.handover = Handover(ex, nursery)
         await self.handover.apply()
+        ex.lookups.load(ex)
         found = await recover(ex)
         if found:
             log.warning("recovered attempts left open by a crash count=%d", found)

@@ -12,7 +12,9 @@ import trio
 
 from broker import __version__
 from broker.api.lines import Cell, Talk, find_ref, make_error, read_refusal
+from broker.api.lookup import look_up
 from broker.api.overview import list_held, list_in_doubt, list_queue, show_balances, show_lane
+from broker.api.submit import find_client
 from broker.config import ConfigError
 from broker.delivery.erasing import erase
 from broker.delivery.exchange import Exchange
@@ -26,7 +28,7 @@ from broker.text import NumberError, read_number
 
 log = logging.getLogger("broker.api")
 
-LATER = frozenset({"lookup", "replay"})
+LATER = frozenset({"replay"})
 
 LONGEST_NAME = 200
 
@@ -75,13 +77,14 @@ class ControlDoor:
         async with stream:
             try:
                 async with trio.open_nursery() as nursery:
-                    await Talk(stream, lambda line, cell: self._handle(line, cell, nursery)).run()
+                    client = find_client(stream)
+                    await Talk(stream, lambda line, cell: self._handle(line, cell, nursery, client)).run()
             except* (trio.BrokenResourceError, OSError):
                 pass  # the operator has gone
             except* Exception as errors:
                 log.error("connection failed door=control error=%s", type(errors.exceptions[0]).__name__)
 
-    def _handle(self, line: bytes, cell: Cell, nursery: trio.Nursery) -> None:
+    def _handle(self, line: bytes, cell: Cell, nursery: trio.Nursery, client: str) -> None:
         try:
             order = _decode(line)
         except msgspec.ValidationError as error:
@@ -106,6 +109,8 @@ class ControlDoor:
                 nursery.start_soon(self._show_stats, reply)
             elif order.op == "balance" and order.refresh:
                 nursery.start_soon(self._refresh, order, reply)
+            elif order.op == "lookup":
+                look_up(self._inquiry.intake, order.number, order.hlr, client, reply)
             else:
                 self._do(order, reply)
         except Refused as refused:

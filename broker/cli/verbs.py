@@ -25,6 +25,7 @@ VERBS: dict[str, Verb] = {
     "in-doubt": Verb("Looking", "in-doubt", "what was sent without an answer, and what is done about it", "waiting"),
     "providers": Verb("Looking", "providers", "state, rate, breaker, credit of every provider", "accounts"),
     "balance": Verb("Looking", "balance [NAME]", "credit, burn rate, when it runs dry", "accounts"),
+    "lookup": Verb("Looking", "lookup NUMBER", "country, type and network; --hlr NAME asks a provider", "lookup"),
     "cancel": Verb("Deciding", "cancel [ID]", "stop messages that have not left", "waiting"),
     "release": Verb("Deciding", "release [ID]", "let held messages go on", "waiting"),
     "retry": Verb("Deciding", "retry [ID]", "let messages that wait for a time be tried now", "waiting"),
@@ -49,7 +50,7 @@ VERBS: dict[str, Verb] = {
 
 GROUPS = ("Sending", "Looking", "Deciding", "Running")
 
-LATER = frozenset({"init", "import", "lookup", "replay", "export"})
+LATER = frozenset({"init", "import", "replay", "export"})
 """Verbs that CONTRACT §2 names and this version has not."""
 
 

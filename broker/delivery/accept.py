@@ -115,7 +115,9 @@ class Intake:
 
     def read(self, request: Submit, client: str, now: int) -> Message:
         """The message that `request` describes, not yet ranked. Raises Refused naming the field."""
-        return read_submit(request, client, self.ex.book, now)
+        message = read_submit(request, client, self.ex.book, now)
+        message.network = self.ex.lookups.find_network(self.ex, message.to)
+        return message
 
     def route(self, message: Message, now: int) -> tuple[Rule, Route]:
         """The rule and route of a new message; sets its validity. Raises Refused (`no_route`) when nobody could ever take it.

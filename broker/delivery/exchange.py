@@ -11,6 +11,7 @@ import trio
 
 from broker.delivery.events import Teller
 from broker.delivery.inbox import Inbox
+from broker.delivery.lookups import Lookups
 from broker.policy import Sides
 from broker.routing import Book, Route, Rule, Standing, find_rule, rank
 from broker.store.contract import Entry, Put
@@ -102,6 +103,7 @@ class Exchange:
         self.gains = 0
         self.hurried: set[str] = set()
         self.inbox = Inbox()
+        self.lookups = Lookups()
         self.arrivals: dict[str, deque[Arrival]] = {}
         self.queued = 0
         self.is_stopping = False

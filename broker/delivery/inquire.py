@@ -40,7 +40,8 @@ class Inquiry:
     def _show_message(self, message: Message, attempts: list[Attempt], events: list[dict[str, Any]]) -> dict[str, Any]:
         # Events are kept for a shorter time than messages: what they say is so of the message itself.
         gone = self.ex.teller.tell(message, message.status, message.accepted_at, attempts[-1] if attempts else None)
-        last = dict(events[-1]) if events else show_event(0, gone.body)
+        changes = [event for event in events if event["type"].startswith("message.")]
+        last = dict(changes[-1]) if changes else show_event(0, gone.body)
         del last["seq"]
         last.pop("channel", None)  # an event's is its attempt's
         final_at, rule = self.ex.query.find_times(message.id)

@@ -16,6 +16,7 @@ from broker.delivery.flight import Flight
 from broker.delivery.health import Health, RateBucket
 from broker.delivery.launch import launch
 from broker.delivery.ledger import Ledger
+from broker.delivery.lookups import join_lookup
 from broker.delivery.mass import BlockedRow
 from broker.delivery.recent import Recent
 from broker.delivery.router import bar, expire, find_place, put_off
@@ -237,7 +238,7 @@ class Lane:
         """Open an attempt for one message, or let it go elsewhere. False when the lane must wait before the next."""
         message, rule, candidate, epoch = waiting
         is_copy = message.id in self._replaced
-        is_barred = message.to in self.ex.suppressions.scopes
+        is_barred = message.to in self.ex.suppressions.scopes and message.channel != "hlr"  # a lookup writes to nobody
         if is_copy and (is_barred or now >= message.valid_until or epoch != self.ex.epoch):
             self._ids.discard(message.id)
             del self._replaced[message.id]
@@ -258,6 +259,9 @@ class Lane:
         if opening is not None:
             self._leaving.append(message.id)
             put_off(self.ex, message, opening, now)
+            return True
+        if message.channel == "hlr" and join_lookup(self, message, now):
+            self._leaving.append(message.id)
             return True
         until = self.ledger.find_spend_end(candidate.price or 0, now)
         if until is not None:

@@ -14,6 +14,7 @@ import msgspec
 import trio
 
 from broker.delivery.exchange import Exchange
+from broker.delivery.lookups import add_lookup
 from broker.delivery.matching import Match, find_match
 from broker.delivery.notes import suppress
 from broker.delivery.router import make_step
@@ -206,7 +207,8 @@ def _tell(ex: Exchange, arrival: Arrival, hearing: Hearing) -> bool:
         return False
     entry = tell_receipt(ex, hearing, hearing.attempt, message.status, False)
     log.info("receipt changes nothing provider=%s class=%s code=%s", arrival.lane.name, receipt.class_, receipt.code)
-    _put(ex, arrival, Step(message.id, (message.status,), None, (entry,), hurry=False), lambda: None)
+    step = Step(message.id, (message.status,), None, (entry,), hurry=False)
+    _put(ex, arrival, add_lookup(ex, arrival.lane, message, receipt, step), lambda: None)
     return True
 
 
@@ -248,7 +250,7 @@ def _write(ex: Exchange, arrival: Arrival, hearing: Hearing, ruling: Ruling) -> 
     else:
         step = make_step(ex, message, ruling.decision, ("sent",), ex.now())
         step.entries, step.shut = (ruling.entry, *step.entries), ruling.shut
-    _put(ex, arrival, step, follow)
+    _put(ex, arrival, add_lookup(ex, arrival.lane, message, arrival.receipt, step), follow)
 
 
 def _put(ex: Exchange, arrival: Arrival, step: Step, follow: Callable[[], None]) -> None:

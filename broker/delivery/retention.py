@@ -6,7 +6,9 @@ import trio
 
 from broker.delivery.exchange import Exchange
 from broker.delivery.inbox import KEPT
+from broker.delivery.lookups import find_limit
 from broker.store.inbound import drop_inbound, drop_inbound_texts, drop_kept
+from broker.store.lookups import drop_found
 from broker.store.retention import PAGE, drop_events, drop_messages, drop_strays, drop_texts
 from broker.words.identity import first_id
 
@@ -31,6 +33,8 @@ async def forget(ex: Exchange) -> None:
     feed_keep = settings.feed.keep if settings.feed is not None else keep
     cursor = ""
     ex.inbox.forget(now - KEPT)
+    limit = find_limit(ex)
+    ex.lookups.forget(limit)
 
     def drop_page(conn: Any) -> bool:
         nonlocal cursor
@@ -41,7 +45,8 @@ async def forget(ex: Exchange) -> None:
         gone_inbound = max(drop_inbound_texts(conn, before), drop_inbound(conn, first_id(now - keep)))
         drop_kept(conn, before)
         gone_strays = drop_strays(conn, now - KEPT)
-        return bool(cursor) or max(gone, gone_events, gone_inbound, gone_strays) >= PAGE
+        gone_found = drop_found(conn, limit)
+        return bool(cursor) or max(gone, gone_events, gone_inbound, gone_strays, gone_found) >= PAGE
 
     while await ex.journal.forget(drop_page):  # noqa: ASYNC110  # a pause between looks, not a wait for an event
         await trio.sleep(BETWEEN)

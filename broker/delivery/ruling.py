@@ -192,7 +192,7 @@ def was_told(ex: Exchange, hearing: Hearing) -> bool:
     said = (hearing.attempt.n, receipt.class_, receipt.code, hearing.ref or receipt.ref)
     for _, body in ex.query.read_history(hearing.message.id):
         event: dict[str, Any] = msgspec.json.decode(body)
-        if (event["attempt"], event["class"], event["code"], event["provider_ref"]) == said:
+        if (event.get("attempt"), event.get("class"), event.get("code"), event.get("provider_ref")) == said:
             return True
     return False
 

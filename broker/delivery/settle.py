@@ -10,6 +10,7 @@ import msgspec
 
 from broker.delivery.exchange import Exchange
 from broker.delivery.flight import Flight
+from broker.delivery.lookups import end_lookup
 from broker.delivery.notes import judge_blocked, note_outcome, suppress
 from broker.delivery.receipts import claim
 from broker.policy import Decision, Sides, decide, lay_out_partial
@@ -65,6 +66,8 @@ def settle(ex: Exchange, flight: Flight, outcome: Outcome) -> None:
             # Nobody else may touch a message that is being sent: if somebody did, a person must hear of it.
             log.error("outcome not written id=%s provider=%s class=%s answer=%s", message.id, lane.name, outcome.class_, answer.value)
             return
+        if message.channel == "hlr" and state == "refused":
+            end_lookup(ex, lane.name, message)
         if ex.inbox.strays:
             claim(ex, message.id, lane.name, outcome.refs)  # before anybody sends it again: it may have arrived
         if change.status == "queued":

@@ -14,7 +14,7 @@ from broker.words.attempt import Attempt, Piece
 from broker.words.event import Happening, MessageEvent
 from broker.words.inbound import Received
 from broker.words.message import Message, Progress
-from broker.words.receipt import Receipt
+from broker.words.receipt import Lookup, Receipt
 
 
 class Answer(Enum):
@@ -81,6 +81,16 @@ class Stray(msgspec.Struct, gc=False):
     receipt: Receipt
 
 
+class Found(msgspec.Struct, frozen=True, gc=False):
+    """What a provider found of a number at `at`; `class_` is that of the receipt that told it."""
+
+    number: str
+    provider: str
+    at: int
+    class_: str
+    lookup: Lookup
+
+
 Done = Callable[[Answer, Any], None]
 
 
@@ -97,7 +107,8 @@ class Accept(msgspec.Struct, gc=False):
 class Step(msgspec.Struct, gc=False):
     """One step of one message, if its status is still one of `expect`: its change, at most one attempt opened, any shut, events.
 
-    `drop`: the receipts of the inbox that it applies. `from_outside`: nobody was promised it yet, so a full disk refuses it (FAILED).
+    `drop`: the receipts of the inbox that it applies; `found`: what one of them told of the number. `from_outside`: nobody was promised
+    it yet, so a full disk refuses it (FAILED).
     STALE when a status or an attempt's state is no longer as expected: then nothing of the step is written.
     """
 
@@ -111,6 +122,7 @@ class Step(msgspec.Struct, gc=False):
     hurry: bool = True
     drop: tuple[int, ...] = ()
     from_outside: bool = False
+    found: Found | None = None
 
 
 class Move(msgspec.Struct, gc=False):

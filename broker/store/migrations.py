@@ -93,6 +93,22 @@ def tokens(db: Database) -> None:
     db.conn.execute("CREATE INDEX attempt_token ON attempt (token) WHERE token <> ''")
 
 
+_LOOKUPS = """
+CREATE TABLE lookup (
+    number TEXT NOT NULL, provider TEXT NOT NULL, at INTEGER NOT NULL, class TEXT NOT NULL, status TEXT NOT NULL, country TEXT,
+    network TEXT, operator TEXT, roaming TEXT, code TEXT, PRIMARY KEY (number, provider)
+) WITHOUT ROWID;
+CREATE INDEX lookup_at ON lookup (at);
+"""
+
+
+@migrations()
+def lookups(db: Database) -> None:
+    """What providers found of numbers."""
+    for statement in _LOOKUPS.split(";\n"):
+        db.conn.execute(statement)
+
+
 def apply_migrations(conn: sqlite3.Connection) -> None:
     """Apply what the store at `conn` has not had yet."""
     migrations.apply(Database(conn))

@@ -11,7 +11,8 @@ from typing import Any, TypeVar
 import msgspec
 import trio
 
-from broker.store.contract import Hook, LiveMessage, Stray
+from broker.store import lookups
+from broker.store.contract import Found, Hook, LiveMessage, Stray
 from broker.store.inbound import count_hooks, find_received, read_hooks
 from broker.store.rows import ATTEMPT_COLUMNS, MESSAGE_COLUMNS, STRAY_COLUMNS, read_attempt, read_message, read_stray
 from broker.store.sqlite import EXISTING, open_connection
@@ -221,6 +222,18 @@ class SqliteQuery:
         """Kept values of one kind by name."""
         rows = self._conn.execute("SELECT name, value FROM fact WHERE kind = ?", (kind,))
         return {row[0]: msgspec.json.decode(row[1]) for row in rows}
+
+    def find_found(self, number: str, provider: str) -> Found | None:
+        """What a provider found of a number last."""
+        return lookups.find_found(self._conn, number, provider)
+
+    def find_network(self, number: str) -> tuple[str, int] | None:
+        """(network, when it was found) of a number."""
+        return lookups.find_network(self._conn, number)
+
+    def read_networks(self, since: int, limit: int) -> list[tuple[str, str, int]]:
+        """(number, network, when it was found), the newest first."""
+        return lookups.read_networks(self._conn, since, limit)
 
     def read_suppressions(self) -> list[tuple[str, str, str, int]]:
         """(recipient, scope, reason, at) of every suppression entry."""

@@ -16,10 +16,11 @@ def drop_texts(conn: sqlite3.Connection, before: int, after: str, until: str) ->
     Walks the messages in order of id, from `after` to `until`, a page at a time: an index for this would cost every message more than
     the walk does.
     """
-    sql = "SELECT id, final_at, text IS NULL FROM message WHERE id > ? AND id < ? ORDER BY id LIMIT ?"
+    # What stands in the options of a mail or a call is its text as well.
+    sql = "SELECT id, final_at, text IS NULL AND options IS NULL FROM message WHERE id > ? AND id < ? ORDER BY id LIMIT ?"
     rows = conn.execute(sql, (after, until, PAGE)).fetchall()
     ids = [(id_,) for id_, final_at, is_gone in rows if not is_gone and final_at is not None and final_at < before]
-    conn.executemany("UPDATE message SET text = NULL WHERE id = ?", ids)
+    conn.executemany("UPDATE message SET text = NULL, options = NULL WHERE id = ?", ids)
     return len(ids), rows[-1][0] if len(rows) == PAGE else ""
 
 

@@ -16,6 +16,7 @@ from typing import Any
 
 from broker.store.contract import Accept, Answer, Change, Entry, Move, Operation, Put, Receive, Shut, Step, StoreError
 from broker.store.inbound import write_hooks, write_received
+from broker.store.lookups import write_found
 from broker.store.rows import INSERT_ATTEMPT, INSERT_MESSAGE, INSERT_STRAY, pack, pack_attempt, pack_message, pack_stray
 from broker.store.schema import migrate
 
@@ -251,6 +252,8 @@ class Writer:
                 raise HalfDone from None
         if op.drop:
             self.conn.executemany(_DROP, [(id_,) for id_ in op.drop])
+        if op.found is not None:
+            write_found(self.conn, op.found)
         return _DONE
 
     def _write_more(self, id_: str, shut: Shut) -> None:

@@ -14,7 +14,7 @@ FINAL_RECEIPTS: frozenset[str] = frozenset({"delivered", "undelivered", "expired
 
 
 class Lookup(msgspec.Struct, frozen=True, gc=False):
-    """What an HLR request found (CONTRACT §10, `lookup.done`).
+    """What an HLR request found (CONTRACT §10, `lookup.done`). Nothing in it may be the number or a text.
 
     `status` is the provider's word in lower case; `network` is MCCMNC, `operator` its decoded name, `roaming` the decoded name of
     the visited operator or country; no IMSI is kept anywhere.

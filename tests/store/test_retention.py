@@ -44,6 +44,14 @@ async def test_texts(store: Sqlite) -> None:
     assert store.states("m1") == ["accepted"]  # only the text goes
 
 
+async def test_options_are_text_as_well(store: Sqlite) -> None:
+    await store.have("m1", channel="email", text=None, options={"subject": "hello"})
+    await store.have_sending("m1")
+    await store.do("end", Step("m1", ("sending",), Change("failed", None, None, 0, final_at=NOW - 10)))
+    assert await forget(store, lambda conn: drop_texts(conn, NOW, "", LAST)) == [(1, "")]
+    assert store.query.find_message("m1").options is None  # type: ignore[union-attr]  # it is there
+
+
 async def test_texts_in_pages(store: Sqlite, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(retention, "PAGE", 3)
     for number in range(8):
