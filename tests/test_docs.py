@@ -46,9 +46,8 @@ from broker.daemon import find_facts
 from broker.delivery.submission import Submit
 from broker.provider.registry import find_plugins, load_plugin
 from broker.words import settings as words
-from broker.words.channel import SMS, TEXTLESS
+from broker.words.channel import CHANNELS, SMS, TEXTLESS
 from broker.words.clock import read_span
-from broker.words.message import CHANNELS
 from broker.words.outcome import CLASSES
 from broker.words.status import FINAL, HARD, HELD_CAUSES, LIVE, SELF_RELEASING, STATUSES, TRANSITIONS
 

@@ -22,7 +22,7 @@ def providers(args: Namespace) -> int:
         return DONE
     at = now()
     columns: Columns = [
-        *("provider", "plugin", "state", "rate"),
+        *("provider", "plugin", "channels", "state", "rate"),
         *(Column(title, is_number=True) for title in ("in flight", "waiting")),
         "credit",
         *(Column(title, is_number=True) for title in ("accepted", "refused", "delivered")),
@@ -31,6 +31,7 @@ def providers(args: Namespace) -> int:
         (
             row.get("name"),
             row.get("plugin"),
+            row.get("channels"),
             _show_state(row, at),
             row.get("rate"),
             f"{row.get('in_flight') or 0}/{show(row.get('max_in_flight'))}",

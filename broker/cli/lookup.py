@@ -26,16 +26,17 @@ def lookup(args: Namespace) -> int:
     request = {"op": "lookup", "number": args.number} | ({"hlr": args.hlr} if args.hlr else {})
     with open_line(args, "control") as line:
         answer = line.demand(request)
-        told = _wait(line, str(answer["id"]), args.wait) if args.hlr else {}
+        id_ = answer.get("id")  # of the lookup, where a provider is asked
+        told = _wait(line, str(id_), args.wait) if id_ else {}
     result = told.get("result")
     if args.json:
-        print_json(answer | ({"status": told.get("status"), "result": result} if args.hlr else {}))
+        print_json(answer | ({"status": told.get("status"), "result": result} if id_ else {}))
     else:
         columns = ("number", "country", "type", "network")
         print_table(columns, [[answer.get(name) for name in columns]])
         if result is not None:
             print_table(("provider", *RESULT), [[args.hlr, *(result.get(name) for name in RESULT)]])
-    return _end(str(answer["id"]), told) if args.hlr else DONE
+    return _end(str(id_), told) if id_ else DONE
 
 
 def _wait(line: Line, id_: str, seconds: float) -> dict[str, Any]:

@@ -109,6 +109,11 @@ def is_coloured() -> bool:
     return not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
 
+def name_candidate(row: dict[str, Any]) -> str:
+    """`smscru:voice`: the provider, and the channel where the row names one."""
+    return show(row.get("provider")) + (f":{show(row['channel'])}" if row.get("channel") else "")
+
+
 def show_count(count: int, thing: str) -> str:
     """`1 message`, `2 messages`."""
     return f"{count:,} {thing}" if count == 1 else f"{count:,} {thing}s"

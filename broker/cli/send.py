@@ -10,9 +10,10 @@ from typing import Any, NoReturn
 
 from broker.cli.command import Command
 from broker.cli.doors import Line, as_lost, open_line
-from broker.cli.output import Column, print_json, print_table, say, show, show_count, show_price, show_status
+from broker.cli.output import Column, name_candidate, print_json, print_table, say, show, show_count, show_price, show_status
 from broker.cli.spans import read_seconds
 from broker.cli.trouble import DONE, FAILED, NO_DAEMON, NOT_KNOWN, USAGE, Trouble, refusal_of
+from broker.words.channel import CHANNELS, TEXTLESS
 
 ENDS = {
     **dict.fromkeys(("delivered", "unconfirmed"), DONE),
@@ -22,7 +23,6 @@ ENDS = {
 """Final statuses, and what `send --wait` ends with (CONTRACT §2)."""
 
 FIELDS = ("from", "key", "ref", "priority", "send_at", "validity", "channel", "provider", "max_price")
-WORDLESS = ("hlr", "ping")
 FIRST_LOOK_S = 0.05
 LAST_LOOK_S = 1.0
 
@@ -39,7 +39,9 @@ def add_message(parser: ArgumentParser) -> None:
     parser.add_argument("--validity", metavar="SPAN", help="how long it may be tried, for example 10m")
     parser.add_argument("--provider", metavar="NAME", help="this provider and no other")
     parser.add_argument("--max-price", metavar="PRICE", help="at most this for the message, in the broker's currency")
-    parser.add_argument("--channel", metavar="CHANNEL", help="sms (the default; no other in this version)")
+    parser.add_argument("--channel", metavar="CHANNEL", help=f"{', '.join(CHANNELS)} (sms)")
+    option = "for the channel or provider, as subject=hello or voice=m2; may be repeated"
+    parser.add_argument("--option", metavar="KEY=VALUE", action="append", default=[], help=option)
     parser.add_argument("--send-at", metavar="TIME", help="when to send it, as 2026-11-22T08:00:00+08:00; until then it can be canceled")
 
 
@@ -54,14 +56,27 @@ def make_request(args: Namespace) -> dict[str, Any]:
     request: dict[str, Any] = {"to": args.to}
     if args.text is not None:
         request["text"] = _read_text(args.text)
-    elif args.channel not in WORDLESS:
+    elif args.channel not in TEXTLESS:
         raise Trouble(f'the text is missing: broker {args.verb} {args.to} "…"', USAGE, "usage")
     request |= {name: getattr(args, name) for name in FIELDS if getattr(args, name) is not None}
     if args.tag:
         request["tags"] = args.tag
+    if args.option:
+        request["options"] = _read_options(args.option)
     for name, value in request.items():
         _check_letters(name, value)
     return request
+
+
+def _read_options(words: list[str]) -> dict[str, str]:
+    options: dict[str, str] = {}
+    for word in words:
+        key, sign, value = word.partition("=")
+        if not sign or not key or key in options:
+            what = "is given twice" if key in options else "is no KEY=VALUE"
+            raise Trouble(f"--option {show(word)} {what}: write for example --option subject=hello", USAGE, "usage")
+        options[key] = value
+    return options
 
 
 def _read_text(text: str) -> str:
@@ -75,7 +90,7 @@ def _read_text(text: str) -> str:
 
 def _check_letters(name: str, value: object) -> None:
     """Python carries octets of the command line that are no UTF-8 as lone surrogates, which no message may hold."""
-    for word in value if isinstance(value, list) else [value]:
+    for word in value if isinstance(value, list) else [*value, *value.values()] if isinstance(value, dict) else [value]:
         try:
             str(word).encode()
         except UnicodeEncodeError:
@@ -172,7 +187,7 @@ def explain(args: Namespace) -> int:
     if args.json:
         print_json(answer)
         return DONE
-    facts = [f"rule {show(answer.get('rule'))}", show(answer.get("country"))]
+    facts = [f"rule {show(answer.get('rule'))}", show(answer.get("country")), *([answer["channel"]] if answer.get("channel") else [])]
     facts.append(_show_cost(answer))
     if answer.get("waits_until"):
         facts.append(f"waits until {show(answer['waits_until'])}")
@@ -184,14 +199,14 @@ def explain(args: Namespace) -> int:
     rows: list[tuple[object, ...]] = [
         (
             n,
-            each.get("provider"),
+            name_candidate(each),
             show_price(each.get("price"), each.get("currency")),
             each.get("credit"),
             "asked first" if n == 1 else "asked next",
         )
         for n, each in enumerate(candidates, 1)
     ]
-    rows += [("", each.get("provider"), "", "", each.get("reason")) for each in answer.get("left_out") or []]
+    rows += [("", name_candidate(each), "", "", each.get("reason")) for each in answer.get("left_out") or []]
     print_table([Column("order", is_number=True), "provider", Column("price", True), Column("credit", True), "why"], rows)
     if not candidates:
         say("nobody can take it now")

@@ -8,7 +8,7 @@ from typing import Any
 
 from broker.cli.command import Command
 from broker.cli.doors import ask
-from broker.cli.output import Column, Columns, print_json, print_table, say, show, show_count, show_price, show_status
+from broker.cli.output import Column, Columns, name_candidate, print_json, print_table, say, show, show_count, show_price, show_status
 from broker.cli.times import now, show_age, show_clock, show_moment, show_took
 from broker.cli.trouble import DONE
 
@@ -46,6 +46,8 @@ def _say_facts(message: dict[str, Any]) -> None:
     facts = [f"to {show(message.get('to'))}{country}"]
     facts += [f"{label} {show(message[name])}" for label, name in (("from", "from"), ("ref", "ref")) if message.get(name)]
     facts.append(size)
+    if message.get("channel"):
+        facts.append(f"by {show(message['channel'])}")
     say("  " + ", ".join(facts))
     more = [f"{name} {show(message[name])}" for name in ("client", "rule", "tags", "priority") if message.get(name)]
     if more:
@@ -71,7 +73,8 @@ def _show_event(event: dict[str, Any], day: str) -> str:
     facts = []
     if event.get("provider"):
         attempt = f" #{event['attempt']}" if event.get("attempt") else ""
-        facts.append(f"{show(event['provider'])}{attempt}")
+        facts.append(f"{name_candidate(event)}{attempt}")
+    facts += [f"{key} {show(value)}" for key, value in (event.get("result") or {}).items() if value is not None]
     facts += [show(event[key]) for key in ("class", "code", "detail") if event.get(key)]
     if event.get("provider_ref"):
         facts.append(f"ref {show(event['provider_ref'])}")
@@ -89,7 +92,7 @@ def _say_attempts(attempts: list[dict[str, Any]], day: str) -> None:
     rows = [
         (
             attempt.get("n"),
-            attempt.get("provider"),
+            name_candidate(attempt),
             attempt.get("state"),
             attempt.get("class"),
             attempt.get("code"),

@@ -13,7 +13,7 @@ from urllib.parse import urlencode
 
 from broker.cli.command import Command
 from broker.cli.loop import find_cause, run_loop
-from broker.cli.output import NONE, print_json, say, show, show_price, show_status
+from broker.cli.output import NONE, name_candidate, print_json, say, show, show_price, show_status
 from broker.cli.places import Places, find_places
 from broker.cli.times import show_moment
 from broker.cli.trouble import BAD_CONFIG, DONE, FAILED, NO_DAEMON, Trouble
@@ -261,12 +261,14 @@ def print_event(event: dict[str, Any]) -> None:
         facts += [show(event.get("id")), show(event.get("to")), *_show_attempt(event)]
     else:
         skipped = ("seq", "at", "type", "node")
-        facts += [f"{key}={show(value)}" for key, value in event.items() if key not in skipped and value not in (None, [])]
+        fields = [(key, value) for key, value in event.items() if key not in (*skipped, "result")]
+        fields += (event.get("result") or {}).items()
+        facts += [f"{key}={show(value)}" for key, value in fields if value not in (None, [])]
     say("  ".join(fact for fact in facts if fact != NONE))
 
 
 def _show_attempt(event: dict[str, Any]) -> list[str]:
-    provider = show(event.get("provider"))
+    provider = name_candidate(event)
     attempt = f"{provider}#{event['attempt']}" if event.get("attempt") else provider
     facts = [attempt, *(show(event.get(name)) for name in ("class", "code", "detail"))]
     facts.append(show_price(event.get("price"), event.get("currency")) if event.get("class") == "accepted" else NONE)

@@ -67,9 +67,11 @@ def _find_traits(settings: Settings, plugins: PluginTable) -> dict[str, Traits]:
 
 
 def _find_in_rules(settings: Settings, traits: Mapping[str, Traits]) -> Iterator[Finding]:
+    enabled = [name for name, provider in settings.providers.items() if provider.enabled]
+    has_lookups = any(name not in traits or "hlr" in traits[name].channels for name in enabled)
     for index, rule in enumerate(settings.rules):
         here: Path = ("rules", index)
-        never = find_never(rule.match, settings.submit.max_segments)
+        never = find_never(rule.match, settings.submit.max_segments, has_lookups)
         early = next((n for n, other in enumerate(settings.rules[:index]) if _takes_all(other, rule)), None)
         if never is not None:
             yield (*here, "match", never[0]), f"this rule can never match: {never[1]}"

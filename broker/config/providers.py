@@ -35,7 +35,7 @@ from broker.config.plugin import PluginFacts, PluginTable, own_keys, read_config
 from broker.config.sections import check_name
 from broker.config.spot import LATER, UNSHOWN, Fault, Later, Spot, nearest
 from broker.config.tables import Forms, add_missing, read_struct, show_struct, struct_of, take
-from broker.words.message import CHANNELS
+from broker.words.channel import CHANNELS
 from broker.words.money import MICRO
 from broker.words.outcome import CLASSES
 from broker.words.secret import PATH_FORM, Secret, is_path_secret

@@ -34,10 +34,13 @@ def reach_of(match: Match) -> frozenset[str] | None:
     return countries if match.country is None else countries & match.country
 
 
-def find_never(match: Match, most_segments: int) -> tuple[str, str] | None:
-    """The key by which `match` can never hold, and why; None where it may."""
-    if match.network is not None:
-        return "network", "a number's network is not known in this version; match by prefix or country"
+def find_never(match: Match, most_segments: int, has_lookups: bool = True) -> tuple[str, str] | None:
+    """The key by which `match` can never hold, and why; None where it may. `has_lookups`: some provider looks numbers up."""
+    if match.network is not None and not has_lookups:
+        return "network", "a number's network is known from lookups, and no provider here takes any; match by prefix or country"
+    if match.channel == {"email"} and (match.country or match.prefix or match.network):
+        key = "country" if match.country else "prefix" if match.prefix else "network"
+        return key, f"an e-mail address has no {key}; take one of the two keys out"
     if reach_of(match) == frozenset():
         if match.country is None:
             return "prefix", "no country's numbers begin so; mend the prefix"

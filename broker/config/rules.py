@@ -30,8 +30,7 @@ from broker.config.spot import Fault, Spot, nearest, quote
 from broker.config.tables import Forms, read_struct, show_struct, struct_of
 from broker.routing.entry import HOLE
 from broker.text import TextError, clean
-from broker.words.channel import CARRIERS, channel_of
-from broker.words.message import CHANNELS
+from broker.words.channel import CARRIERS, CHANNELS, channel_of
 from broker.words.outcome import CLASSES
 from broker.words.settings import Action, Match, RuleSettings
 

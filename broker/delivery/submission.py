@@ -22,10 +22,10 @@ from broker.text import (
     read_number,
     verdict,
 )
-from broker.words.channel import SMS, TEXTLESS
+from broker.words.channel import CHANNELS, SMS, TEXTLESS
 from broker.words.clock import DAY, read_span, read_time
 from broker.words.identity import make_id
-from broker.words.message import CHANNELS, PRIORITIES, Message
+from broker.words.message import PRIORITIES, Message
 from broker.words.money import MoneyError, read_micro
 from broker.words.settings import ClientSettings
 

@@ -1,10 +1,21 @@
 """Channels: the ways by which a message may reach its recipient, and the names of candidates that override one.
 
 A candidate is an account, or an account and the channel that a rule sends by in place of an SMS: `smscru`, `smscru:voice`
-(CONTRACT §3, `use`; a provider's name has no colon).
+(CONTRACT §3, `use`; a provider's name has no colon). Imports nothing: the command line needs these words before anything else.
 """
 
-from broker.words.message import CHANNELS
+CHANNELS: tuple[str, ...] = (
+    "sms",
+    "flash",
+    "email",
+    "voice",
+    "viber",
+    "social",
+    "telegram",
+    "bot",
+    "hlr",
+    "ping",
+)
 
 SMS: frozenset[str] = frozenset({"sms", "flash"})
 """The channels of short messages: encoded, split and paid by the segment. Every other one is a single segment, paid by the message."""

@@ -7,19 +7,6 @@ import msgspec
 
 PRIORITIES: tuple[str, ...] = ("high", "normal", "low")
 
-CHANNELS: tuple[str, ...] = (
-    "sms",
-    "flash",
-    "email",
-    "voice",
-    "viber",
-    "social",
-    "telegram",
-    "bot",
-    "hlr",
-    "ping",
-)
-
 
 class Progress(msgspec.Struct, gc=False, omit_defaults=True):
     """How far the rounds of one message have come (CONTRACT §1, Rounds).

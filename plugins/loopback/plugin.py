@@ -12,7 +12,7 @@ import msgspec
 import trio
 
 from broker.provider.contract import Ask, Lookup, Outcome, Port, Receipt, Send, Settle, Traits
-from broker.words.message import CHANNELS
+from broker.words.channel import CHANNELS
 
 TITLE = "Loopback: scripted outcomes, nothing leaves the process"
 MANUAL = "none; see this file"

@@ -70,13 +70,27 @@ def test_a_text_that_begins_with_a_dash(desk: Desk) -> None:
 
 
 def test_no_text_for_a_channel_without_one(desk: Desk) -> None:
-    refusal = {"ok": False, "error": {"code": "bad_request", "field": "channel", "message": "not in this version: channel hlr"}}
+    refusal = {"ok": False, "error": {"code": "no_route", "message": "a: channel hlr is not its"}}
     with desk.submit(submit=refusal) as office:
         ran = desk.run("send", "+886912345678", "--channel", "hlr", "--json")
     assert ran.code == 1
-    assert ran.err == "broker: bad_request: not in this version: channel hlr\n"
+    assert ran.err == "broker: no_route: a: channel hlr is not its\n"
     assert ran.json == refusal
     assert office.requests == [{"to": "+886912345678", "channel": "hlr"}]
+
+
+def test_options_are_a_table(desk: Desk) -> None:
+    with desk.submit(submit=TAKEN) as office:
+        words = ["--channel", "email", "--option", "subject=a=b c", "--option", "voice="]
+        assert desk.run("send", "a@example.com", "hi", *words).code == 0
+    assert office.requests[0]["options"] == {"subject": "a=b c", "voice": ""}
+
+
+@pytest.mark.parametrize("options", [["subject"], ["=x"], ["a=1", "a=2"], ["a=\udce9"]])
+def test_what_is_no_option(desk: Desk, options: list[str]) -> None:
+    ran = desk.run("send", *TO, *(word for option in options for word in ("--option", option)))
+    assert ran.code == 2
+    assert "option" in ran.err
 
 
 def _status(status: str, **facts: Any) -> dict[str, Any]:

@@ -90,9 +90,9 @@ async def test_what_is_old_is_unknown(make_house: MakeHouse, autojump_clock: Moc
     house = await make_house({**BY_NETWORK, "store": {"keep": "20d", "keep_text": "1d"}})
     await house.until(await look_up(house), "delivered")
     start = house.now()
-    for days, rule_ in ((19, "cheap"), (21, "rest")):
+    for days, known in ((19, "46692"), (21, None)):
         house._zero -= start + days * DAY - house.now()  # the wall clock goes on, and nobody had to wait for it
-        assert (await house.ask("explain", to=TO, text="x"))["rule"] == rule_
+        assert house.ex.lookups.find_network(house.ex, TO) == known
     await forget(house.ex)
     assert house.query.find_found(TO, "a") is None
     assert house.query.find_network(TO) is None
@@ -212,3 +212,21 @@ async def test_a_suppressed_number_may_be_looked_up(make_house: MakeHouse, autoj
     await house.order("suppress", action="add", number=TO)
     assert (await house.submit())["error"]["code"] == "suppressed"
     await house.until(await look_up(house), "delivered")
+
+
+async def test_the_operators_lookup(make_house: MakeHouse, autojump_clock: MockClock) -> None:
+    house = await make_house({"providers": {"a": hlr(), "b": loopback()}})
+    known = {"ok": True, "number": TO, "country": "TW", "type": "mobile", "network": None}
+    assert await house.order("lookup", number="0912 345 678") == known
+    answer = await house.order("lookup", number=TO, hlr="a", ref="r")
+    assert {key: answer[key] for key in (*known, "status", "ref")} == {**known, "status": "queued", "ref": "r"}
+    await house.until(answer["id"], "delivered")
+    assert (await house.order("lookup", number=TO))["network"] == "46692"
+    refusals = [
+        ({}, "bad_request", "number"), ({"number": "12"}, "invalid_recipient", "number"),
+        ({"number": TO, "hlr": "nobody"}, "bad_request", "hlr"), ({"number": TO, "hlr": "b"}, "no_route", None),
+    ]  # fmt: skip
+    for more, code, field in refusals:
+        error = (await house.order("lookup", **more))["error"]
+        assert (error["code"], error.get("field")) == (code, field)
+    assert (await house.ask("lookup", ref="x"))["error"]["field"] == "op"  # not a client's

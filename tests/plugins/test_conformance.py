@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from broker.provider.contract import Ask, Balance, Call, Outcome, Reply, Secret, Send, Traits, TwinReply, TwinRequest
 from broker.provider.registry import load_plugin
-from broker.words.message import CHANNELS
+from broker.words.channel import CHANNELS
 from broker.words.outcome import CLASSES
 from broker.words.receipt import FINAL_RECEIPTS, RECEIPT_CLASSES
 from tests.plugins.catalog import NAMES, VARIANTS, Variant

@@ -7,8 +7,8 @@ import msgspec
 
 from broker.policy import Decision, Sides, decide, place
 from broker.routing import Book, Standing, find_rule, rank
-from broker.words.channel import account_of
-from broker.words.message import CHANNELS, Message, Progress
+from broker.words.channel import CHANNELS, account_of
+from broker.words.message import Message, Progress
 from broker.words.outcome import Outcome, OutcomeClass
 from broker.words.settings import RuleSettings
 from tests.routing.desk import NOW, Traits, make_book, message, provider

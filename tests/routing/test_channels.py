@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from broker.routing import Candidate, Route
-from broker.words.channel import CARRIERS, SMS, TEXTLESS, account_of, channel_of, name_candidate
-from broker.words.message import CHANNELS, Message
+from broker.words.channel import CARRIERS, CHANNELS, SMS, TEXTLESS, account_of, channel_of, name_candidate
+from broker.words.message import Message
 from broker.words.money import MICRO
 from broker.words.settings import CreditSettings, RuleSettings
 from tests.routing.desk import Traits, make_book, message, prices, provider, rank_all, reasons, standing

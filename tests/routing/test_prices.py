@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from broker.routing import PriceTable
-from broker.words.message import CHANNELS
+from broker.words.channel import CHANNELS
 from broker.words.money import MICRO
 from tests.routing.desk import make_book, message, prices, provider
 
