@@ -38,7 +38,7 @@ def find_never(match: Match, most_segments: int, has_lookups: bool = True) -> tu
     """The key by which `match` can never hold, and why; None where it may. `has_lookups`: some provider looks numbers up."""
     if match.network is not None and not has_lookups:
         return "network", "a number's network is known from lookups, and no provider here takes any; match by prefix or country"
-    if match.channel == {"email"} and (match.country or match.prefix or match.network):
+    if match.channel == frozenset({"email"}) and (match.country or match.prefix or match.network):
         key = "country" if match.country else "prefix" if match.prefix else "network"
         return key, f"an e-mail address has no {key}; take one of the two keys out"
     if reach_of(match) == frozenset():

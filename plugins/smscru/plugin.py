@@ -22,8 +22,9 @@ from broker.smpp.statuses import CODES as CLASSES
 from broker.smpp.statuses import SMSCRU_ERRORS, STATS, show_status
 from broker.smpp.tlv import Tlv, find_value
 from broker.text import Verdict
+from broker.words.channel import CHANNELS
 from broker.words.clock import DAY, MINUTE
-from broker.words.message import CHANNELS, Message
+from broker.words.message import Message
 from broker.words.money import MICRO
 from broker.words.outcome import OutcomeClass
 from broker.words.receipt import ReceiptClass

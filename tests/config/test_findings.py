@@ -15,6 +15,7 @@ KINDS = {
     "post": PluginFacts(PostConfig, Traits(batch=10, unit="points")),
     "cash": PluginFacts(FreeConfig, Traits(unit="EUR", money=True)),
     "wide": PluginFacts(FreeConfig, Traits(), None, lambda config: Traits(batch=5 if config.answers else 1)),
+    "many": PluginFacts(FreeConfig, Traits(channels=frozenset({"sms", "voice", "hlr"}))),
     "local": PluginFacts(FreeConfig, Traits(countries=frozenset({"US"}))),
 }
 
@@ -30,6 +31,7 @@ def warn(folder: Path, text: str) -> list[Problem]:
     return found
 
 
+MANY = '[providers.a]\nplugin = "many"\n'
 A = '[providers.a]\nplugin = "free"\n'
 AB = A + '[providers.b]\nplugin = "free"\n'
 POST = '[providers.a]\nplugin = "post"\nusername = "u"\npassword = "p"\n'
@@ -61,6 +63,10 @@ QUIET = [
     A + "[feed]\nlisten = '127.0.0.1:1'\nrequire_token = true\n[tokens.x]\nsha256 = '" + "0" * 64 + "'\n[clients.x]\n",
     AB + "enabled = false\n" + rules(""),
     '[providers.a]\nplugin = "wide"\nbatch = 5\nanswers = ["x"]\n',
+    MANY + rules("match = { network = '46601' }", ""),
+    MANY + "[[rules]]\nuse = ['a', 'a:voice']\ntexts = { voice = 'x {text}' }\n",
+    MANY + "[[rules]]\nmatch = { channel = ['hlr', 'voice'] }\nuse = ['a:hlr', 'a:voice']\n[[rules]]\nuse = ['a']\n",
+    MANY + "channel_prices = { sms = '0.04', voice = '0.05' }\n[[rules]]\nuse = ['a', 'a:voice']\nmax_price = '0.05'\n",
     A + HOOK + "match = { keyword = 'A' }\n" + HOOK + "match = { keyword = ['A', 'B'] }\n" + HOOK,
     A + HOOK + "match = { to = '1', keyword = 'A' }\n" + HOOK + "match = { to = '1', provider = 'a' }\n",
     A + "[[inbound]]\nexec = ['sh', '-c', 'no such thing']\n",
@@ -89,10 +95,26 @@ TABLE: list[tuple[str, list[tuple[str, int | None, str]]]] = [
     (A + rules("match = { prefix = '+88' }", "match = { prefix = ['+886', '+8869'] }", ""), [("rules[1].match", 8, "never")]),
     (A + rules("match = { segments = '>=2' }", "match = { segments = '3' }", ""), [("rules[1].match", 8, "can never match")]),
     (A + rules("match = { tag = ['a', 'b'] }", "match = { tag = 'b' }", ""), [("rules[1].match", 8, "can never match")]),
-    (A + rules("match = { network = '46601' }", ""), [("rules[0].match.network", 5, "not known in this version")]),
+    (A + rules("match = { network = '46601' }", ""), [("rules[0].match.network", 5, "known from lookups")]),
     (A + rules("match = { segments = '>6' }", ""), [("rules[0].match.segments", 5, "max_segments")]),
     (A + rules("match = { country = 'SE', prefix = '+886' }", ""), [("rules[0].match.country", 5, "take one of the two")]),
     (A + rules("match = { prefix = '+999' }", ""), [("rules[0].match.prefix", 5, "mend the prefix")]),
+    (
+        A + rules("match = { channel = 'email', country = 'TW' }", ""),
+        [("rules[0].match.country", 5, "no country"), ("rules[0].match.channel", 5, "no provider of this rule")],
+    ),
+    # channels
+    (A + "[[rules]]\nuse = ['a', 'a:voice']\n", [("rules[0].use", 4, '"a:voice" can never serve: the provider sends by sms')]),
+    (MANY + "[[rules]]\nuse = ['a', 'a:hlr']\n", [("rules[0].use", 4, "only what is submitted as hlr")]),
+    (A + rules("match = { channel = 'voice' }", ""), [("rules[0].match.channel", 5, "no provider of this rule takes")]),
+    (
+        MANY + "channel_prices = { sms = '0.04', voice = '0.3' }\n[[rules]]\nuse = ['a', 'a:voice']\nmax_price = '0.05'\n",
+        [("rules[0].max_price", 6, '"a:voice" can never serve here: it costs at least 0.30')],
+    ),
+    (
+        MANY + "prices = { '*' = '0.04' }\n[[rules]]\nuse = ['a:voice', 'a']\nmax_price = '0.05'\n",
+        [("rules[0].max_price", 6, '"a:voice" can never serve here: it has no price')],
+    ),
     # providers
     (AB + rules(""), [("providers.b", 3, "no rule uses this provider")]),
     (
