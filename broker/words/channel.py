@@ -26,7 +26,7 @@ TEXTLESS: frozenset[str] = frozenset({"hlr", "ping"})
 CARRIERS: frozenset[str] = frozenset(CHANNELS) - TEXTLESS - {"email"}
 """The channels that a rule may send an SMS by instead: an SMS has a text, and its recipient is a number."""
 
-OPTION_OF: dict[str, str] = {"subject": "email", "voice": "voice", "bot": "bot"}
+OPTION_OF: dict[str, str] = {"subject": "email", "voice": "voice", "param": "voice", "bot": "bot"}
 """Keys of a message's `options` that speak of one channel: by any other they mean nothing, and bar nobody."""
 
 
