@@ -59,7 +59,8 @@ class Twin:
     """Both APIs of one account.
 
     `balance`: points; a message costs one for each segment. `answers`: codes for the next sends, each used once;
-    `fault`: one code for all until None (one of ACCOUNT, or an HTTP status, also for balance and status). `fates`:
+    `fault`: one code for all until None (one of ACCOUNT, or an HTTP status, also for balance and status). `questions`:
+    codes that refuse the next questions, each used once. `fates`:
     what becomes of a recipient's messages (E.164 or 09…; a statuscode, or REJECTD or UNKNOWN) after `settle`
     milliseconds at the carrier. What was sent with `response` gives `calls`, each again until `hear` has its answer.
     """
@@ -72,6 +73,7 @@ class Twin:
         balance: str | int | Decimal = 1_000,
         answers: Sequence[str] = (),
         fault: str | None = None,
+        questions: Sequence[str] = (),
         username: str = "demo",
         password: str = "demo",  # noqa: S107 - the simulated account's, known to all
         fates: Mapping[str, str] | None = None,
@@ -80,6 +82,7 @@ class Twin:
         self.balance = int(balance)
         self.answers = list(answers)
         self.fault = fault
+        self.questions = list(questions)
         self.sent: list[tuple[str, str, str]] = []
         self._account = (username, password)
         self._fates = {_localise(to): code for to, code in (fates or {}).items()}
@@ -185,6 +188,10 @@ class Twin:
             return "d"
         return None if (account["username"], account["password"]) == self._account else "e"
 
+    def _check_question(self, account: Mapping[str, str]) -> str | None:
+        refused = self._check(account) or (self.fault if self.fault in ACCOUNT else None)
+        return refused or (self.questions.pop(0) if self.questions else None)
+
     def _take(self, row: _Row, now: int, most: int | None, is_long: bool) -> list[str]:
         """The lines of one section. A key of the last 12 hours gives the first answer again and takes nothing."""
         first_at, first = self._keys.get(row.key, (0, []))
@@ -220,7 +227,7 @@ class Twin:
         form = _read_form(request.query.encode() + b"&" + request.body, "utf-8")
         if self.fault is not None and _is_status(self.fault):
             return TwinReply(int(self.fault))
-        refused = self._check(form) or (self.fault if self.fault in ACCOUNT else None)
+        refused = self._check_question(form)
         if refused is not None:
             return _reply(f"statuscode={refused}\r\nError={_error(refused)}\r\n")
         if "msgid" not in form:
@@ -249,7 +256,7 @@ class Twin:
         form = _read_form(request.body, "utf-8")
         if self.fault is not None and _is_status(self.fault):
             return TwinReply(int(self.fault))
-        refused = self._check(form) or (self.fault if self.fault in ACCOUNT else None)
+        refused = self._check_question(form)
         if refused is not None:
             return _reply(f"statuscode={refused}\r\nError={_error(refused)}\r\n")
         lines = []
@@ -261,13 +268,13 @@ class Twin:
             lines.append(f"{ref}={_CODES.get(code, code)}\r\n")
         return _reply("".join(lines))
 
-    def calls(self, now: int) -> list[Call]:
-        """What it would call `response` with at `now`: the fates that have not been answered for."""
+    def calls(self, now: int, *, everything: bool = False) -> list[Call]:
+        """What it would call `response` with at `now`: the fates that have not been answered for; `everything`: and what is none."""
         found = []
         for taken in self._taken.values():
             code, at = self._find_state(taken, now)
             url = taken.fields.get("response")
-            if not url or code in "0123" or taken.ref in self._heard:
+            if not url or (code in "0123" and not everything) or taken.ref in self._heard:
                 continue
             words = {
                 "msgid": taken.ref,
@@ -289,7 +296,10 @@ class Twin:
 
 
 _COLUMNS: Final = ("ClientID", "dstaddr", "dlvtime", "vldtime", "destname", "response", "smbody")
-_WORDS: Final = {"4": "DELIVRD", "5": "SYNTAXE", "6": "UNDELIV", "7": "UNDELIV", "8": "EXPIRED", "9": "DELETED"}
+_WORDS: Final = {
+    **dict.fromkeys("0123", "ACCEPTD"),
+    **{"4": "DELIVRD", "5": "SYNTAXE", "6": "UNDELIV", "7": "UNDELIV", "8": "EXPIRED", "9": "DELETED"},
+}
 _CODES: Final = {"REJECTD": "7", "UNKNOWN": "*"}
 """How a query tells of the two fates that only a callback has a word for."""
 

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from broker.provider.contract import Ask, ContactChange, Lookup, Outcome, Reply, Secret, Send
 from plugins.isms import plugin
-from plugins.isms.codes import CONTACTS, LOOKUPS
 from plugins.isms.twin import Twin
+from tests.plugins import golden
 from tests.plugins.samples import make_send, reach
 
 CONFIG = plugin.Config(username="shop", password=Secret("p&ss"))
@@ -50,24 +50,8 @@ def test_answers_to_a_lookup(body: str, class_: str) -> None:
     assert [each.class_ for each in outcomes] == [class_] * 2
 
 
-# PROVIDERS.md, iSMS: hlrquery.php
-WORDS = {
-    "Queued": "progress",
-    "Pending": "progress",
-    "Delivered": "delivered",
-    "Undelivered": "undelivered",
-    "Failed": "undelivered",
-    "Unknown": "undelivered",
-    "Authentication error.": "query_error",
-    "No message ID defined.": "query_error",
-    "No mobile defined.": "query_error",
-    "No such message ID or mobile.": "query_error",
-}
+WORDS = golden.ISMS_LOOKUP
 TAIL = ";Greece;COSMOTE Kinites;202010123456789;306970000000;0"
-
-
-def test_the_table_is_whole() -> None:
-    assert WORDS == LOOKUPS
 
 
 def read(line: str) -> Any:
@@ -157,25 +141,11 @@ def test_a_contact_is_these_requests() -> None:
             plugin.contact(CONFIG, change, 0)
 
 
-# PROVIDERS.md, iSMS: savecontact.php and deletecontact.php
-REPLIES = {
-    "OK": "accepted",
-    "FAILED": "unavailable",
-    "Authentication error.": "misconfigured",
-    "Mobile number is empty.": "misconfigured",
-    "Invalid mobile number.": "rejected",
-}
-
-
 def contact(line: str) -> Outcome:
     return plugin.parse_contact(CONFIG, Reply(200, {}, line.encode()))
 
 
-def test_the_table_of_contacts_is_whole() -> None:
-    assert REPLIES == CONTACTS
-
-
-@pytest.mark.parametrize(("word", "class_"), REPLIES.items())
+@pytest.mark.parametrize(("word", "class_"), golden.ISMS_CONTACT.items())
 def test_every_answer_to_a_contact(word: str, class_: str) -> None:
     outcome = contact(f"Error: {word}" if word.endswith(".") else word)
     assert (outcome.class_, outcome.code) == (class_, word)

@@ -10,6 +10,7 @@ from broker.provider.contract import Ask, Balance, Call, Outcome, Receipt, Reply
 from broker.words.clock import DAY, HOUR, read_time
 from broker.words.message import Message
 from plugins.mitake import plugin
+from tests.plugins import golden
 
 NOW = read_time("2026-11-21T20:00:00Z")
 CANARY = "c4nary+s3cret/ü"
@@ -103,30 +104,7 @@ def test_what_is_asked(config: plugin.Config, wire: str) -> None:
     assert show(asked) == f"{wire}&msgid=0939137671%2C%23021BCAE83"
 
 
-# code, its class in a send without an id, its class in a query: every row of the provider's tables
-SENDS = {
-    **dict.fromkeys(("*", "-"), "in_doubt"),
-    **dict.fromkeys(("a", "b", "r"), "unavailable"),
-    **dict.fromkeys(("c", "d", "e", "f", "h", "k", "m", "n", "p"), "misconfigured"),
-    **dict.fromkeys(("u", "v", "5", "6"), "rejected"),
-    **dict.fromkeys(("7", "9"), "unsuitable"),
-    **dict.fromkeys(("t", "8"), "expired"),
-    **dict.fromkeys(("0", "1", "2", "3", "4"), "accepted"),
-    "s": "no_credit",
-    "l": "throttled",
-}
-RECEIPTS = {
-    **dict.fromkeys(("0", "1", "2", "3"), "progress"),
-    **dict.fromkeys(("5", "6", "7"), "undelivered"),
-    "4": "delivered",
-    "8": "expired",
-    "9": "canceled",
-}
-
-
-def test_the_tables_are_whole() -> None:
-    assert SENDS == plugin.CODES
-    assert {code: class_ for code, class_ in plugin.QUERY_CODES.items() if code.isdigit()} == RECEIPTS
+SENDS, RECEIPTS = golden.MITAKE_SEND, golden.MITAKE_FATES
 
 
 @pytest.mark.parametrize(("code", "class_"), SENDS.items())
