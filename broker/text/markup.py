@@ -1,7 +1,8 @@
 """Reads small XML documents from strangers, and escapes what goes into one.
 
 Refuses what XML can do beyond elements and text: any DTD, so any entity of its own, external or not (billion laughs, XXE); more
-than 64 KiB; more than 20 elements inside each other. Names lose their prefix, attributes are not kept. Never fetches anything.
+than 64 KiB; more than a thousand elements, or 20 inside each other. Names lose their prefix, attributes are not kept. Never fetches
+anything.
 """
 
 import codecs
@@ -11,10 +12,11 @@ from xml.sax.saxutils import escape
 
 import msgspec
 
-__all__ = ["MOST_BYTES", "MOST_DEPTH", "Element", "MarkupError", "escape_markup", "read_markup"]
+__all__ = ["MOST_BYTES", "MOST_DEPTH", "MOST_ELEMENTS", "Element", "MarkupError", "escape_markup", "read_markup"]
 
 MOST_BYTES = 64 * 1024
 MOST_DEPTH = 20
+MOST_ELEMENTS = 1000
 
 
 class MarkupError(ValueError):
@@ -43,12 +45,17 @@ def read_markup(data: bytes, charset: str | None = None) -> Element:
     root = Element("")
     stack = [root]
     texts: list[list[str]] = [[]]
+    count = 0
     parser = expat.ParserCreate(_read_charset(charset))
     parser.buffer_text = True
 
     def begin(name: str, _attributes: dict[str, str]) -> None:
+        nonlocal count
+        count += 1
         if len(stack) > MOST_DEPTH:
             raise MarkupError(f"more than {MOST_DEPTH} elements inside each other")
+        if count > MOST_ELEMENTS:
+            raise MarkupError(f"more than {MOST_ELEMENTS} elements")
         element = Element(name.rpartition(":")[2])
         stack[-1].children.append(element)
         stack.append(element)

@@ -5,8 +5,10 @@ changed by mistake in the code shows. Streams are in memory, time is virtual.
 """
 
 import gzip
+import ssl
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, NamedTuple
+from pathlib import Path
+from typing import Any, NamedTuple, TypeVar
 
 import h11
 import pytest
@@ -18,6 +20,7 @@ from broker.provider.contract import Outcome, Send, TwinRequest
 from broker.provider.http import Account
 from tests.plugins.catalog import DEMO, ORIGIN, VARIANTS, Variant
 from tests.plugins.test_conformance import NUMBERS, sends_for
+from tests.provider.test_tls import CERTIFICATE, KEY
 
 each_variant = pytest.mark.parametrize("variant", VARIANTS, ids=lambda variant: variant.label)
 CANARY = "canary 5&é\"'%+<"
@@ -25,6 +28,7 @@ TIMEOUT = 30_000
 NO_HEADERS: tuple[tuple[str, str], ...] = ()
 
 Serve = Callable[[trio.abc.Stream, Variant], Awaitable[None]]
+T = TypeVar("T")
 OpenStream = Callable[[str, int], Awaitable[trio.abc.Stream]]
 
 
@@ -42,6 +46,15 @@ async def submit(variant: Variant, config: Any, account: Account, sends: Sequenc
 
 async def run(variant: Variant, serve: Serve, *, origin: str = ORIGIN, secret: str = DEMO, count: int = 1) -> list[Outcome]:
     """The outcomes of one call to a server that behaves as `serve`."""
+
+    async def work(account: Account) -> list[Outcome]:
+        return await submit(variant, variant.make_config(secret, origin), account, sends_for(variant, count))
+
+    return await run_with(variant, serve, work)
+
+
+async def run_with(variant: Variant, serve: Serve, work: Callable[[Account], Awaitable[T]]) -> T:
+    """What `work` makes of an account whose server behaves as `serve`."""
     async with trio.open_nursery() as nursery:
 
         async def open_stream(host: str, port: int) -> trio.abc.Stream:
@@ -56,10 +69,10 @@ async def run(variant: Variant, serve: Serve, *, origin: str = ORIGIN, secret: s
                 pass  # our client has closed its end, as it should after a failure
 
         account = Account(max_connections=2, timeout=TIMEOUT, open_stream=open_stream)
-        outcomes = await submit(variant, variant.make_config(secret, origin), account, sends_for(variant, count))
+        found = await work(account)
         await account.aclose()
         nursery.cancel_scope.cancel()
-    return outcomes
+    return found
 
 
 # --- what a server may do ---
@@ -263,6 +276,25 @@ async def test_a_handshake_that_fails_is_unreachable(autojump_clock: MockClock, 
     for serve in (close_at_once, say_plain):
         (outcome,) = await run(variant, serve, origin="https://gateway.test")
         assert (outcome.class_, outcome.evidence) == ("unreachable", "tls")
+
+
+@each_variant
+async def test_a_certificate_that_nobody_vouches_for_is_never_talked_to(
+    autojump_clock: MockClock, variant: Variant, tmp_path: Path
+) -> None:
+    file = tmp_path / "server.pem"
+    file.write_text(KEY + CERTIFICATE)
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(file)
+    heard = []
+
+    async def serve(stream: trio.abc.Stream, variant: Variant) -> None:
+        secure = trio.SSLStream(stream, context, server_side=True)
+        heard.append(await secure.receive_some())
+
+    (outcome,) = await run(variant, serve, origin="https://gateway.test")
+    assert (outcome.class_, outcome.evidence) == ("misconfigured", "certificate")
+    assert heard == []
 
 
 async def say_plain(stream: trio.abc.Stream, variant: Variant) -> None:

@@ -58,6 +58,7 @@ REFUSED: dict[str, tuple[bytes, str]] = {
     "quadratic": (DTD % (b'<!ENTITY x "' + b"y" * 30_000 + b'">', b"&x;" * 5_000), "has a DTD"),
     "too long": (b"<a>" + b"x" * MOST_BYTES + b"</a>", "longer than"),
     "too deep": (b"<a>" * (MOST_DEPTH + 1) + b"</a>" * (MOST_DEPTH + 1), "inside each other"),
+    "too many": (b"<a>" + b"<b/>" * 1000 + b"</a>", "more than 1000 elements"),
     "deep and open": (b"<a>" * 20_000, "inside each other"),
     "charset": (b'<?xml version="1.0" encoding="nowhere"?><a/>', "charset|unknown encoding"),
     "charset of many octets": ('<?xml version="1.0" encoding="big5"?><a>帳</a>'.encode("big5"), "charset|unknown encoding"),
