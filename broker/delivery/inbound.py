@@ -15,7 +15,7 @@ from broker.delivery.exchange import BY_A_PERSON, STOP, Exchange
 from broker.delivery.lane import Lane
 from broker.provider.contract import Changes, Inbound, Unstored
 from broker.store.contract import Answer, Hook, Put, Receive
-from broker.store.inbound import KEPT
+from broker.store.retention import KEPT
 from broker.text import NumberError, first_word, fold_whole, read_number
 from broker.words.clock import MINUTE
 from broker.words.identity import make_id

@@ -7,9 +7,9 @@ import trio
 from broker.delivery.exchange import Exchange
 from broker.delivery.inbox import KEPT
 from broker.delivery.lookups import find_limit
-from broker.store.inbound import drop_inbound, drop_inbound_texts, drop_kept
+from broker.store.inbound import drop_inbound, drop_inbound_texts
 from broker.store.lookups import drop_found
-from broker.store.retention import PAGE, drop_events, drop_messages, drop_strays, drop_texts
+from broker.store.retention import PAGE, drop_events, drop_kept, drop_messages, drop_strays, drop_texts
 from broker.words.identity import first_id
 
 EVERY = 60.0

@@ -10,8 +10,6 @@ from broker.store.retention import PAGE
 from broker.words.inbound import Received
 
 _COLUMNS = "id, provider, sender, recipient, text, ref, at, sent_at, segments, country"
-KEPT = "kept:"
-"""What the kinds of facts begin with that sessions keep, before the account's name."""
 _INSERT = f"INSERT INTO inbound ({_COLUMNS}, mark) VALUES ({', '.join('?' * 11)})"
 _SAME = "SELECT id FROM inbound WHERE mark = ? AND at >= ? LIMIT 1"
 _INSERT_HOOK = "INSERT INTO hook (stream, key, chain, since) VALUES (?, ?, ?, ?)"
@@ -68,9 +66,3 @@ def drop_inbound(conn: sqlite3.Connection, oldest: str) -> int:
     """Remove inbound messages whose id sorts under `oldest`, but for those that still have to be handed on: how many."""
     sql = "DELETE FROM inbound WHERE id IN (SELECT id FROM inbound WHERE id < ? AND id NOT IN (SELECT key FROM hook) ORDER BY id LIMIT ?)"
     return conn.execute(sql, (oldest, PAGE)).rowcount
-
-
-def drop_kept(conn: sqlite3.Connection, before: int) -> int:
-    """Forget what sessions kept before `before` (ms) of messages that never became whole, of accounts that are gone too: how many."""
-    sql = "DELETE FROM fact WHERE kind > ? AND kind < ? AND json_extract(value, '$.at') < ?"
-    return conn.execute(sql, (KEPT, f"{KEPT[:-1]};", before)).rowcount

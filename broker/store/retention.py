@@ -8,6 +8,8 @@ import sqlite3
 import msgspec
 
 PAGE = 500
+KEPT = "kept:"
+"""What the kinds of facts begin with that sessions keep, before the account's name."""
 
 
 def drop_texts(conn: sqlite3.Connection, before: int, after: str, until: str) -> tuple[int, str]:
@@ -56,8 +58,10 @@ def erase_messages(conn: sqlite3.Connection, ids: list[str]) -> bool:
 
 
 def erase_traces(conn: sqlite3.Connection, number: str) -> int:
-    """Remove what came from `number`, the events that told of it, and receipts that wait with it: how many inbound messages."""
+    """Remove what came from `number`, the events that told of it, and receipts and parts that wait with it: how many inbound messages."""
     conn.execute("DELETE FROM inbox WHERE instr(receipt, ?) > 0", (f'"{number}"',))
+    kept = "DELETE FROM fact WHERE kind > ? AND kind < ? AND (instr(name, ?) > 0 OR instr(value, ?) > 0)"
+    conn.execute(kept, (KEPT, f"{KEPT[:-1]};", number, f'"{number}"'))
     told = "DELETE FROM event WHERE message IS NULL AND seq < (SELECT max(seq) FROM event) AND instr(body, ?) > 0"
     conn.execute(told, (f'"{number}"',))
     for table, column in (("event", "message"), ("hook", "key")):  # an inbound message's event has its id, as a message's have theirs
@@ -74,3 +78,9 @@ def drop_events(conn: sqlite3.Connection, before: int) -> int:
     """Remove events older than `before`, never the last one: how many."""
     sql = "DELETE FROM event WHERE seq IN (SELECT seq FROM event WHERE seq < (SELECT max(seq) FROM event) ORDER BY seq LIMIT ?) AND at < ?"
     return conn.execute(sql, (PAGE, before)).rowcount
+
+
+def drop_kept(conn: sqlite3.Connection, before: int) -> int:
+    """Forget what sessions kept before `before` (ms) of messages that never became whole, of accounts that are gone too: how many."""
+    sql = "DELETE FROM fact WHERE kind > ? AND kind < ? AND json_extract(value, '$.at') < ?"
+    return conn.execute(sql, (KEPT, f"{KEPT[:-1]};", before)).rowcount
