@@ -81,7 +81,9 @@ def list_queue(ex: Exchange) -> dict[str, Any]:
         }
         for lane, priority, count, oldest in ex.query.count_due()
     ]
-    return {"ok": True, "queue": rows, "total": sum(row["count"] for row in rows)}
+    next_at = ex.query.find_next_waiting("scheduled")
+    scheduled = {"count": ex.query.count_scheduled(), "next_at": None if next_at is None else show_time(next_at)}
+    return {"ok": True, "queue": rows, "total": sum(row["count"] for row in rows), "scheduled": scheduled}
 
 
 def list_in_doubt(ex: Exchange) -> dict[str, Any]:

@@ -18,11 +18,14 @@ def queue(args: Namespace) -> int:
     if args.json:
         print_json(answer)
         return DONE
-    rows = answer.get("queue") or []
+    rows, at = answer.get("queue") or [], now()
+    scheduled = answer.get("scheduled") or {}
+    if scheduled.get("count"):
+        count = show_count(scheduled["count"], "message")
+        say(f"{count} scheduled, the first for {show(scheduled.get('next_at'))} ({show_age(scheduled.get('next_at'), at)})")
     if not rows:
         say("nothing is queued")
         return DONE
-    at = now()
     columns: Columns = ["provider", "priority", Column("messages", is_number=True), "first due"]
     table = [
         (row.get("lane") or "(to be routed)", row.get("priority"), f"{row.get('count') or 0:,}", show_age(row.get("next_at"), at))

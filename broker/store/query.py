@@ -183,6 +183,10 @@ class SqliteQuery:
         sql = f"SELECT count(*) FROM message {_LIVE} AND status IN ('queued', 'held', 'scheduled')"
         return int(self._conn.execute(sql).fetchone()[0])
 
+    def count_scheduled(self) -> int:
+        """Messages that wait for their time."""
+        return int(self._conn.execute(f"SELECT count(*) FROM message {_LIVE} AND status = 'scheduled'").fetchone()[0])
+
     def count_lane(self, lane: str) -> int:
         """Queued messages that wait for a lane."""
         sql = f"SELECT count(*) FROM message {_LIVE} AND status = 'queued' AND lane = ?"

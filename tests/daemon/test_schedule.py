@@ -32,6 +32,7 @@ async def test_it_leaves_at_its_time(house: House, autojump_clock: MockClock) ->
     await trio.sleep(HOUR - 1)
     reply = await house.ask("status", id=id_)
     message = reply["message"]
+    assert (await house.order("queue"))["scheduled"] == {"count": 1, "next_at": later(HOUR)}
     assert (message["status"], message["detail"], message["send_at"]) == ("scheduled", "send_at", later(HOUR))
     assert message["next_at"] == later(HOUR)
     assert message["valid_until"] == later(3 * HOUR)
