@@ -153,12 +153,16 @@ class Callbacks:
             return None  # the account is no more, and nothing of it is under way
         return lane
 
+    def is_told(self, lane: "Lane") -> bool:
+        """True where the provider of `lane` is told a URL, and has something to say of its messages."""
+        return lane.name in self._passes and bool(lane.traits.receipts) and self.is_open
+
     def name_call(self, lane: "Lane", flights: "Sequence[Flight]") -> None:
         """Give the attempts of one call to the provider its token, where the provider can call back: before their rows are written.
 
         128 random bits behind the seconds of now, which keep new tokens together in their index.
         """
-        if lane.name not in self._passes or not lane.traits.receipts or not self.is_open:
+        if not self.is_told(lane):
             return
         if len(self._random) < 16:
             self._random = os.urandom(4096)

@@ -141,7 +141,7 @@ def resolve_accepted(
     outcome = outcome or Outcome("accepted")
     refs = outcome.refs or attempt.refs
     shut = Shut(attempt.n, (attempt.state,), "accepted", None, None, outcome.code, None, outcome.refs)
-    if lane is not None and lane.traits.by_ref and outcome.refs:
+    if lane is not None and lane.is_by_ref and outcome.refs:
         shut.provider = lane.name
     if attempt.pieces:
         shut.amends = (prove_all(attempt.pieces), attempt.parts, attempt.price, attempt.credit)

@@ -67,6 +67,11 @@ class Lane:
         self.recent = Recent()
 
     @property
+    def is_by_ref(self) -> bool:
+        """True where a receipt may name an attempt by the provider's id alone: by the provider's way, or at the account's own URL."""
+        return self.traits.by_ref or (self.ex.callbacks is not None and self.ex.callbacks.is_told(self))
+
+    @property
     def can_query(self) -> bool:
         """True where the provider can be asked for a message's fate."""
         return self.carrier.can_query

@@ -143,7 +143,7 @@ def _write_up(
     before, message, now = hearing.attempt, hearing.message, ex.now()
     shut = Shut(after.n, (before.state,), after.state, None, receipt=after.receipt)
     if learned is not None:
-        shut.refs, shut.provider = after.refs, lane.name if lane.traits.by_ref else None
+        shut.refs, shut.provider = after.refs, lane.name if lane.is_by_ref else None
     if after.pieces != before.pieces:
         shut.amends = (after.pieces, after.parts, after.price, after.credit)
     shuts = [shut]

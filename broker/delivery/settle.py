@@ -47,7 +47,7 @@ def settle(ex: Exchange, flight: Flight, outcome: Outcome) -> None:
     decision = decide(message, outcome, flight.rule, attempt.candidate, now, partial(look_around, ex, flight, now))
     if outcome.code == "plugin_error":
         decision = _guard_poison(flight, outcome, decision)
-    if outcome.refs and lane.traits.by_ref:
+    if outcome.refs and lane.is_by_ref:
         shut.provider = lane.name
     change, entries = _write_up(ex, flight, outcome, decision, now)
     if decision.status == "blocked":

@@ -11,12 +11,7 @@ from tests.api.web_rig import Client, Said, get, open_rig, post, send_anyway
 K = 1024
 
 
-@pytest.fixture(autouse=True)
-def _virtual(autojump_clock: MockClock) -> None:
-    """However busy the machine is, no limit of seconds is met here."""
-
-
-async def test_requests_one_after_the_other(tmp_path: Path) -> None:
+async def test_requests_one_after_the_other(tmp_path: Path, autojump_clock: MockClock) -> None:
     async with open_rig(tmp_path) as rig:
         client = await rig.connect()
         async with client.stream:
@@ -32,7 +27,7 @@ async def test_requests_one_after_the_other(tmp_path: Path) -> None:
             assert rig.door.counts.taken == 1
 
 
-async def test_pipelined_requests_are_answered_in_order(tmp_path: Path) -> None:
+async def test_pipelined_requests_are_answered_in_order(tmp_path: Path, autojump_clock: MockClock) -> None:
     async with open_rig(tmp_path) as rig:
         client = await rig.connect()
         async with client.stream:
@@ -44,7 +39,7 @@ async def test_pipelined_requests_are_answered_in_order(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("size", [1, 2, 7, 1000])
-async def test_a_request_in_pieces(tmp_path: Path, size: int) -> None:
+async def test_a_request_in_pieces(tmp_path: Path, autojump_clock: MockClock, size: int) -> None:
     async with open_rig(tmp_path) as rig:
         client = await rig.connect()
         async with client.stream:
@@ -59,7 +54,7 @@ async def test_a_request_in_pieces(tmp_path: Path, size: int) -> None:
             assert said.body == b"GET /q "
 
 
-async def test_chunked_and_expected_bodies(tmp_path: Path) -> None:
+async def test_chunked_and_expected_bodies(tmp_path: Path, autojump_clock: MockClock) -> None:
     async with open_rig(tmp_path) as rig:
         client = await rig.connect()
         async with client.stream:
@@ -90,14 +85,14 @@ async def closes_after(client: Client, data: bytes) -> bool:
 @pytest.mark.parametrize(
     "data", [get("/a", "Connection: close"), get("/no"), b"GET /a HTTP/1.0\r\n\r\n", get("/a", "Upgrade: websocket", "Connection: upgrade")]
 )
-async def test_the_last_answer_says_so(tmp_path: Path, data: bytes) -> None:
+async def test_the_last_answer_says_so(tmp_path: Path, autojump_clock: MockClock, data: bytes) -> None:
     async with open_rig(tmp_path) as rig:
         client = await rig.connect()
         async with client.stream:
             assert await closes_after(client, data)
 
 
-async def test_a_head_request_gets_a_head(tmp_path: Path) -> None:
+async def test_a_head_request_gets_a_head(tmp_path: Path, autojump_clock: MockClock) -> None:
     async with open_rig(tmp_path) as rig:
         client = await rig.connect()
         async with client.stream:
@@ -136,7 +131,9 @@ BAD: list[tuple[str, bytes, int]] = [
 
 
 @pytest.mark.parametrize(("what", "data", "status"), BAD, ids=[row[0] for row in BAD])
-async def test_what_is_no_request_is_refused_by_the_door(tmp_path: Path, what: str, data: bytes, status: int) -> None:
+async def test_what_is_no_request_is_refused_by_the_door(
+    tmp_path: Path, autojump_clock: MockClock, what: str, data: bytes, status: int
+) -> None:
     async with open_rig(tmp_path) as rig:
         client = await rig.connect()
         async with client.stream, trio.open_nursery() as nursery:
@@ -152,7 +149,7 @@ async def test_what_is_no_request_is_refused_by_the_door(tmp_path: Path, what: s
         assert good.status == 200
 
 
-async def test_the_largest_head_that_is_taken(tmp_path: Path) -> None:
+async def test_the_largest_head_that_is_taken(tmp_path: Path, autojump_clock: MockClock) -> None:
     async with open_rig(tmp_path) as rig:
         data = get("/a", "X: ")
         data = data.replace(b"X: ", b"X: " + b"x" * (16 * K - len(data)))
@@ -177,7 +174,7 @@ BODIES: list[tuple[str, bytes, int]] = [
 
 
 @pytest.mark.parametrize(("what", "data", "status"), BODIES, ids=[row[0] for row in BODIES])
-async def test_bodies(tmp_path: Path, what: str, data: bytes, status: int) -> None:
+async def test_bodies(tmp_path: Path, autojump_clock: MockClock, what: str, data: bytes, status: int) -> None:
     async with open_rig(tmp_path) as rig:
         client = await rig.connect()
         async with client.stream, trio.open_nursery() as nursery:

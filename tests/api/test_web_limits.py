@@ -127,7 +127,7 @@ async def test_at_the_limit_the_longest_silent_makes_room(tmp_path: Path, autoju
 async def test_thousands_of_silent_ones_keep_nobody_out(tmp_path: Path, autojump_clock: MockClock) -> None:
     async with open_rig(tmp_path, Limits(most=50)) as rig:
         held = []
-        for n in range(2000):  # each is as good as the one before
+        for n in range(600):  # each is as good as the one before
             held.append(await rig.connect())
             if n % 100 == 99:
                 said = await rig.ask(get())
@@ -136,7 +136,7 @@ async def test_thousands_of_silent_ones_keep_nobody_out(tmp_path: Path, autojump
                 assert rig.door.size <= 50
         for client in held:
             await client.stream.aclose()
-        assert rig.door.counts.evicted >= 1900
+        assert rig.door.counts.evicted >= 540
 
 
 async def test_where_all_are_at_work_the_next_is_turned_away(tmp_path: Path, autojump_clock: MockClock) -> None:

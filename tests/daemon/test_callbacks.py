@@ -19,7 +19,7 @@ from tests.daemon.house import TEXT, TO, loopback, rule, show
 from tests.daemon.site import Site, path_of, pushy
 
 
-async def test_a_receipt_by_token(make_site: MakeSite) -> None:
+async def test_a_receipt_by_token(make_site: MakeSite, autojump_clock: MockClock) -> None:
     site = await make_site()
     id_, path = await site.sent()
     assert len(path.split("/")) == 5
@@ -34,7 +34,7 @@ async def test_a_receipt_by_token(make_site: MakeSite) -> None:
     assert len(site.house.told("message.delivered", "message.undelivered")) == 1
 
 
-async def test_a_receipt_in_a_form(make_site: MakeSite) -> None:
+async def test_a_receipt_in_a_form(make_site: MakeSite, autojump_clock: MockClock) -> None:
     site = await make_site()
     id_, path = await site.sent()
     said = await site.call("", post(path, b"ref=P1&status=undelivered"))
@@ -67,14 +67,14 @@ async def test_a_batch_shares_its_call_and_the_recipient_picks(make_site: MakeSi
     await house.until(first.message.id, "delivered", within=0)
 
 
-async def test_several_receipts_in_one_call(make_site: MakeSite) -> None:
+async def test_several_receipts_in_one_call(make_site: MakeSite, autojump_clock: MockClock) -> None:
     site = await make_site()
     one, path = await site.sent()
     await site.call(f"{path}?status=progress&status=delivered")
     await site.house.until(one, "delivered", within=0)
 
 
-async def test_a_call_of_its_own_recipient_alone(make_site: MakeSite) -> None:
+async def test_a_call_of_its_own_recipient_alone(make_site: MakeSite, autojump_clock: MockClock) -> None:
     site = await make_site()
     id_, path = await site.sent()
     await site.call(f"{path}?status=delivered&to=%2B886900000001")
@@ -83,7 +83,7 @@ async def test_a_call_of_its_own_recipient_alone(make_site: MakeSite) -> None:
     await site.house.until(id_, "delivered", within=0)
 
 
-async def test_without_the_section_nobody_is_told_anything(make_house: MakeHouse) -> None:
+async def test_without_the_section_nobody_is_told_anything(make_house: MakeHouse, autojump_clock: MockClock) -> None:
     house = await make_house({"providers": {"a": pushy()}, "rules": [rule("a")]})
     await house.until(await house.take(), "sent")
     assert [send.callback_url for send in Site(house).sends()] == [None]
@@ -93,7 +93,7 @@ async def test_without_the_section_nobody_is_told_anything(make_house: MakeHouse
     assert "[callbacks]" in answer["error"]["message"]
 
 
-async def test_a_provider_that_does_not_call_back_is_told_nothing(make_site: MakeSite) -> None:
+async def test_a_provider_that_does_not_call_back_is_told_nothing(make_site: MakeSite, autojump_clock: MockClock) -> None:
     site = await make_site(providers={"a": loopback()})
     await site.house.until(await site.house.take(), "unconfirmed")
     assert [row[0] for row in site.house.query._conn.execute("SELECT token FROM attempt")] == [""]
@@ -134,7 +134,7 @@ def forge(path: str, token: str) -> list[tuple[str, bytes]]:
     ]
 
 
-async def test_whoever_is_nobody_gets_one_answer(make_site: MakeSite, caplog: pytest.LogCaptureFixture) -> None:
+async def test_whoever_is_nobody_gets_one_answer(make_site: MakeSite, autojump_clock: MockClock, caplog: pytest.LogCaptureFixture) -> None:
     site = await make_site(providers={"a": pushy(), "b": pushy(), "deaf": loopback()})
     id_, path = await site.sent()
     token = path.split("/")[4]
@@ -175,7 +175,7 @@ async def _read_all(client: Client) -> bytes:
 
 
 # What somebody who knows an account's secret gets for what is none of its business: (what, request, status)
-async def test_a_known_account_is_told_what_is_wrong(make_site: MakeSite) -> None:
+async def test_a_known_account_is_told_what_is_wrong(make_site: MakeSite, autojump_clock: MockClock) -> None:
     site = await make_site()
     id_, path = await site.sent()
     cases: list[tuple[bytes, int]] = [
@@ -192,7 +192,7 @@ async def test_a_known_account_is_told_what_is_wrong(make_site: MakeSite) -> Non
     assert said.status == 200
 
 
-async def test_a_token_picks_nothing_of_another_account(make_site: MakeSite) -> None:
+async def test_a_token_picks_nothing_of_another_account(make_site: MakeSite, autojump_clock: MockClock) -> None:
     site = await make_site(names=("a", "b"))
     id_, path = await site.sent()
     token = path.split("/")[4]
@@ -214,7 +214,9 @@ async def test_a_token_picks_nothing_of_another_account(make_site: MakeSite) -> 
 # ---- when it cannot be taken
 
 
-async def test_a_fault_in_the_plugin_makes_the_provider_repeat(make_site: MakeSite, caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_fault_in_the_plugin_makes_the_provider_repeat(
+    make_site: MakeSite, autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
+) -> None:
     site = await make_site()
     id_, path = await site.sent()
     said = await site.call(f"{path}?crash=canary+text&to=912345678")
@@ -224,7 +226,9 @@ async def test_a_fault_in_the_plugin_makes_the_provider_repeat(make_site: MakeSi
     assert (await site.house.order("stats"))["callbacks"]["failed"] == 1
 
 
-async def test_what_cannot_be_made_durable_is_not_acknowledged(make_site: MakeSite, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_what_cannot_be_made_durable_is_not_acknowledged(
+    make_site: MakeSite, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
     site = await make_site()
     id_, path = await site.sent()
 
@@ -254,7 +258,7 @@ async def test_what_cannot_be_made_durable_is_not_acknowledged(make_site: MakeSi
     await site.house.until(id_, "delivered", within=0)
 
 
-async def test_many_at_once_share_their_commits(make_site: MakeSite, caplog: pytest.LogCaptureFixture) -> None:
+async def test_many_at_once_share_their_commits(make_site: MakeSite, autojump_clock: MockClock, caplog: pytest.LogCaptureFixture) -> None:
     site = await make_site(providers={"a": pushy(max_in_flight=100)})
     caplog.set_level(logging.INFO)
     found = [await site.sent(to=f"+8869123450{n:02d}") for n in range(40)]
