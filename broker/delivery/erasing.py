@@ -33,5 +33,6 @@ async def erase(ex: Exchange, number: str) -> dict[str, Any]:
         return False
 
     await ex.journal.forget(drop)
+    ex.lookups.erase(number)
     await ex.journal.empty_log()
     return {"messages": len(ids), "inbound": inbound}

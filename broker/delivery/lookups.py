@@ -65,6 +65,10 @@ class Lookups:
             del self._networks[next(iter(self._networks))]
             self._is_whole = False
 
+    def erase(self, number: str) -> None:
+        """Let go of a number."""
+        self._networks.pop(number, None)
+
     def forget(self, before: int) -> None:
         """Let go of what was found before `before`."""
         networks = self._networks

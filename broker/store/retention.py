@@ -58,7 +58,11 @@ def erase_messages(conn: sqlite3.Connection, ids: list[str]) -> bool:
 
 
 def erase_traces(conn: sqlite3.Connection, number: str) -> int:
-    """Remove what came from `number`, the events that told of it, and receipts and parts that wait with it: how many inbound messages."""
+    """Remove what came from `number`, what was found of it, the events that told of it, and receipts and parts that wait with it.
+
+    How many inbound messages there were.
+    """
+    conn.execute("DELETE FROM lookup WHERE number = ?", (number,))
     conn.execute("DELETE FROM inbox WHERE instr(receipt, ?) > 0", (f'"{number}"',))
     kept = "DELETE FROM fact WHERE kind > ? AND kind < ? AND (instr(name, ?) > 0 OR instr(value, ?) > 0)"
     conn.execute(kept, (KEPT, f"{KEPT[:-1]};", number, f'"{number}"'))

@@ -230,3 +230,12 @@ async def test_the_operators_lookup(make_house: MakeHouse, autojump_clock: MockC
         error = (await house.order("lookup", **more))["error"]
         assert (error["code"], error.get("field")) == (code, field)
     assert (await house.ask("lookup", ref="x"))["error"]["field"] == "op"  # not a client's
+
+
+async def test_an_erased_number_is_unknown(make_house: MakeHouse, autojump_clock: MockClock) -> None:
+    house = await make_house({"providers": {"a": hlr()}})
+    await house.until(await look_up(house), "delivered")
+    assert (await house.order("erase", number=TO))["ok"]
+    assert house.query.find_found(TO, "a") is None
+    assert house.ex.lookups.find_network(house.ex, TO) is None
+    assert house.told("lookup.done") == []
