@@ -8,7 +8,7 @@ from trio.testing import MockClock
 
 from broker.provider.contract import Send
 from tests.daemon.conftest import MakeHouse
-from tests.daemon.house import TEXT, TO, House, loopback, rule, show
+from tests.daemon.house import SECRET, TEXT, TO, House, loopback, rule, show
 
 ALL = ["sms", "flash", "email", "voice", "viber", "social", "telegram", "bot", "hlr", "ping"]
 
@@ -130,6 +130,30 @@ async def test_the_last_resort(make_house: MakeHouse, autojump_clock: MockClock)
         (("sending", "smscru", None), "voice"), (("sent", "smscru", "accepted"), "voice"), (("delivered", "smscru", "delivered"), "voice"),
     ]  # fmt: skip
     assert told[0] == (("queued", None, None), None)
+
+
+RU = "+79161234567"
+
+
+async def test_the_last_resort_at_the_providers_themselves(make_house: MakeHouse, autojump_clock: MockClock) -> None:
+    """iSMS has no credit, SMSC.ru refuses the SMS and Viber: the call gets through, and its receipt says so."""
+    twins: dict[str, dict[str, Any]] = {"isms": {"balance": 0}, "smscru": {"answers": ["0x0a", "0x0a"]}}
+    settings = {
+        "providers": {
+            "isms": {"plugin": "isms", "username": "demo", "password": SECRET, "url": "http://isms", "sender": "ACME"},
+            "smscru": {"plugin": "smscru", "host": "smscru", "username": "demo", "password": SECRET[:8]},
+        },
+        "rules": [rule(*LAST, texts=TEXTS)],
+    }
+    house = await make_house(settings, twins)
+    await trio.sleep(5)
+    id_ = await house.take(RU, "Code 4711", options={"voice": "m2"})
+    reply = await house.until(id_, "delivered", within=120)
+    walk = [(each["provider"], each.get("channel"), each["class"], each["price"]) for each in reply["attempts"]]
+    assert walk[-3:] == [
+        ("smscru", None, "unsuitable", None), ("smscru", "viber", "unsuitable", None), ("smscru", "voice", "accepted", "1.44"),
+    ]  # fmt: skip  # the price is what the receipt says
+    assert house.twins["smscru"].channels == [(7, "This is ACME. Code 4711 Once more: Code 4711\nvoice:m2", "")]
 
 
 async def test_explain_lists_every_entry(make_house: MakeHouse, autojump_clock: MockClock) -> None:

@@ -13,7 +13,7 @@ from broker.delivery.retention import forget
 from broker.provider.contract import Lookup, Receipt
 from broker.words.clock import DAY
 from tests.daemon.conftest import MakeHouse
-from tests.daemon.house import TO, House, Toml, loopback, path_of, rule
+from tests.daemon.house import SECRET, TO, House, Toml, loopback, path_of, rule
 from tests.daemon.test_channels import record
 
 OTHER = "+886987654321"
@@ -47,6 +47,32 @@ async def test_what_is_told(make_house: MakeHouse, autojump_clock: MockClock) ->
         "message.queued", "message.sending", "message.sent", "lookup.done", "message.delivered",
     ]  # fmt: skip
     assert (reply["message"]["type"], reply["message"]["channel"], reply["message"]["text"]) == ("message.delivered", "hlr", None)
+
+
+PROVIDERS: list[tuple[Toml, str, dict[str, str | None]]] = [
+    (
+        {"plugin": "isms", "url": "http://twin", "query": ["10s"], "sender": "ACME", "password": SECRET},
+        "+306912345678",
+        {"status": "delivered", "country": "Greece", "network": None, "operator": "COSMOTE", "code": "0"},
+    ),
+    (
+        {"plugin": "smscru", "host": "twin", "password": SECRET[:8]},
+        "+79161234567",
+        {"status": "delivrd", "country": "Russian Federation", "network": "25002", "operator": "MegaFON open Joint Stock Company"},
+    ),
+]
+
+
+@pytest.mark.parametrize(("account", "number", "result"), PROVIDERS, ids=["isms", "smscru"])
+async def test_the_providers_themselves(
+    account: Toml, number: str, result: dict[str, Any], make_house: MakeHouse, autojump_clock: MockClock
+) -> None:
+    house = await make_house({"providers": {"twin": {"username": "demo", **account}}}, {"twin": {}})
+    await trio.sleep(5)
+    await house.until(await look_up(house, number), "delivered", within=120)
+    (told,) = house.told("lookup.done")
+    assert {key: told["result"][key] for key in result} == result
+    assert house.ex.lookups.find_network(house.ex, number) == result["network"]
 
 
 async def test_nothing_found_is_told_too(make_house: MakeHouse, autojump_clock: MockClock) -> None:
