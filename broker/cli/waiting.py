@@ -171,7 +171,7 @@ COMMANDS = {
     ),
     "cancel": Command(
         "Stop messages that have not left: scheduled, queued or held ones become canceled. What a provider has already cannot be"
-        f" called back.{_CHOICE}",
+        f" called back, but for one message that it keeps for its own schedule (Mitake's mtk): it is asked.{_CHOICE}",
         ("broker cancel 01938e0c-7a51-7c2e-9d1e-3f6a5b0c8d21", "broker cancel --provider mitake --tag campaign-7"),
         decide,
         _add_chosen,

@@ -7,6 +7,7 @@ refusal for want of credit, and as the free probe of a suspended account.
 import logging
 from collections.abc import Sequence
 
+import msgspec
 import trio
 
 from broker.delivery.carry import Carrier
@@ -44,7 +45,7 @@ async def run_polls(ex: Exchange, lane: Lane) -> None:
         asked: list[tuple[Message, Attempt]] = []
         for message in rows:
             attempt = _find_accepted(ex, lane, message)
-            if attempt is None or ex.now() >= (attempt.closed_at or 0) + lane.settings.receipt_wait:
+            if attempt is None or ex.now() >= (attempt.closed_at or 0) + _find_wait(lane, message, attempt):
                 _give_up(ex, message, attempt)
             elif send_second(ex, message, attempt, ex.now()):
                 continue
@@ -66,6 +67,12 @@ def _find_accepted(ex: Exchange, lane: Lane, message: Message) -> Attempt | None
     return None
 
 
+def _find_wait(lane: Lane, message: Message, attempt: Attempt) -> int:
+    """How long after its acceptance a receipt may come. What the provider keeps for later may leave until its validity ends."""
+    kept = message.valid_until - (attempt.closed_at or 0) if (message.options or {}).get("schedule") else 0
+    return lane.settings.receipt_wait + max(kept, 0)
+
+
 def _give_up(ex: Exchange, message: Message, attempt: Attempt | None) -> None:
     """`receipt_wait` is over: `unconfirmed`."""
     now = ex.now()
@@ -78,7 +85,8 @@ def _give_up(ex: Exchange, message: Message, attempt: Attempt | None) -> None:
 def _ask_later(ex: Exchange, lane: Lane, message: Message, attempt: Attempt) -> None:
     can_ask = lane.can_query and bool(attempt.refs)  # without the provider's id there is nothing to ask for
     now = ex.now()
-    at = find_next_query(lane.settings, attempt.closed_at or 0, now, can_ask)
+    settings = msgspec.structs.replace(lane.settings, receipt_wait=_find_wait(lane, message, attempt))
+    at = find_next_query(settings, attempt.closed_at or 0, now, can_ask)
     end = find_patience_end(ex, message, attempt, now)
     at = at if end is None else min(at, end)
     ex.journal.put(Step(message.id, ("sent",), Change("sent", message.detail, lane.name, at), hurry=False))

@@ -169,6 +169,18 @@ async def test_what_nobody_can_give_up(make_house: MakeHouse, autojump_clock: Mo
     assert (error["code"], error["message"]) == ("not_cancelable", "the message is sent: it can no longer be canceled")
 
 
+@pytest.mark.parametrize(("more", "status"), [(LATER, "sent"), ({}, "unconfirmed")])
+async def test_what_is_kept_for_later_is_waited_for_from_its_end(
+    make_house: MakeHouse, autojump_clock: MockClock, more: Toml, status: str
+) -> None:
+    house = await make_house({"providers": {"a": isms("a", receipt_wait="1m", query=["40s"])}}, {"a": {"settle": 10**9}})
+    id_ = await house.take(to=MOBILE, validity="4m", **more)
+    await house.until(id_, "sent")
+    await trio.sleep(240)
+    assert house.find(id_) == status
+    await house.until(id_, "unconfirmed", within=61)
+
+
 async def test_only_its_own_client_may(make_house: MakeHouse, autojump_clock: MockClock) -> None:
     house = await make_house(mtk())
     error = (await house.ask("cancel", id="01938e0c-7a51-7c2e-9d1e-3f6a5b0c8d21"))["error"]

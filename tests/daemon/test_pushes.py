@@ -72,6 +72,22 @@ async def test_a_disagreement_of_mitake_s_leads_to_a_question(make_house: MakeHo
     await house.until(id_, "delivered", within=3)  # asked, long before the hour was over
 
 
+@pytest.mark.parametrize("name", ["mitake", "isms"])
+async def test_a_call_from_the_panel_s_address_names_the_id_alone(
+    make_house: MakeHouse, autojump_clock: MockClock, tmp_path: Any, name: str
+) -> None:
+    account, to = (mitake("a", query=["1h"]), TO) if name == "mitake" else (isms("a", query=["1h"]), MOBILE)
+    site = await make(make_house, str(tmp_path), account)
+    house, base = site.house, await site.base()
+    id_ = await house.take(to=to)
+    await house.until(id_, "sent")
+    await trio.sleep(2)
+    (call,) = house.twins["a"].calls(house.now())
+    said = await site.call(f"{base}?{urlsplit(call.url).query}")
+    assert said.status == 200
+    await house.until(id_, "delivered", within=0)
+
+
 @pytest.mark.parametrize(("style", "within"), [("words", 0), ("bare", 3)])
 async def test_isms_calls_with_words_or_without(
     make_house: MakeHouse, autojump_clock: MockClock, tmp_path: Any, style: str, within: int
