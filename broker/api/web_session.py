@@ -183,7 +183,9 @@ class Connection:
             state = None if parser is None else parser.their_state
             is_read, is_kept = state in (h11.DONE, h11.MUST_CLOSE), state is h11.DONE
         is_kept = is_kept and not answer.is_last
-        self._allow(self.door.limits.answer_wait)
+        wait = self.door.limits.answer_wait
+        if not wait / 2 <= self._scope.deadline - trio.current_time() <= wait:
+            self._allow(wait)  # else what is left of the limit for the work serves as well: a new one has its price
         is_kept = await self._send(answer, is_kept=is_kept, has_body=head is None or head.method != "HEAD")
         if is_kept and parser is not None:
             # A new parser costs less than to walk the old one through an answer that needs no parsing.
