@@ -11,7 +11,7 @@ import signal
 import sys
 import time
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -139,12 +139,14 @@ class Daemon:
                     await self._start_twins(nursery)
                     settings = self._aim_at_twins(self.settings)
                     ex = Exchange(make_book(settings, self.plugins), journal, query, wall_clock, partial(randrange, 1_000_000))
-                    await self._start(ex, writer, nursery, outer)
-                    try:
-                        code = await self._wait_end(ex, nursery)
-                    finally:
-                        for socket_path in (self.settings.submit.socket, self.settings.control.socket):
-                            remove_socket(socket_path)
+                    # Before the doors open: who can already submit may also be told to stop.
+                    with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals:
+                        await self._start(ex, writer, nursery, outer)
+                        try:
+                            code = await self._wait_end(ex, nursery, signals)
+                        finally:
+                            for socket_path in (self.settings.submit.socket, self.settings.control.socket):
+                                remove_socket(socket_path)
                 with trio.move_on_after(LAST_COMMITS):  # a full disk may never take them: what is open is in doubt at the next start
                     await journal.wait_committed()
                     while journal.waiting:  # an answer handed over more
@@ -233,24 +235,23 @@ class Daemon:
         }
         return keep_local(msgspec.structs.replace(settings, providers=settings.providers | providers))
 
-    async def _wait_end(self, ex: Exchange, nursery: trio.Nursery) -> int:
-        with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals:
+    async def _wait_end(self, ex: Exchange, nursery: trio.Nursery, signals: AsyncIterator[int]) -> int:
+        async for number in signals:
+            if number == signal.SIGHUP:
+                nursery.start_soon(self._reload_by_signal)
+                continue
+            break
+        notify("STOPPING=1")
+        log.info("stopping: attempts in flight may end for %d ms", self.settings.broker.drain)
+        ex.is_stopping = True
+        ex.say("node.stopping")
+        async with trio.open_nursery() as ending:
+            ending.start_soon(self._drain, ex, ending.cancel_scope)
             async for number in signals:
-                if number == signal.SIGHUP:
-                    nursery.start_soon(self._reload_by_signal)
-                    continue
-                break
-            notify("STOPPING=1")
-            log.info("stopping: attempts in flight may end for %d ms", self.settings.broker.drain)
-            ex.is_stopping = True
-            ex.say("node.stopping")
-            async with trio.open_nursery() as ending:
-                ending.start_soon(self._drain, ex, ending.cancel_scope)
-                async for number in signals:
-                    if number != signal.SIGHUP:
-                        log.warning("second signal: stopping now")
-                        break
-                ending.cancel_scope.cancel()
+                if number != signal.SIGHUP:
+                    log.warning("second signal: stopping now")
+                    break
+            ending.cancel_scope.cancel()
         with trio.CancelScope(shield=True, deadline=trio.current_time() + 5):
             await ex.journal.wait_committed()
             await trio.sleep(FAREWELL)

@@ -270,8 +270,8 @@ BAD: dict[str, tuple[str, tuple[str, ...]]] = {
     ),
     "no TOML": ("[broker\n", ("broker.toml:1",)),
     "of a later version": (
-        '[providers.a]\nplugin = "loopback"\n[guard]\nprefix = 6\n',
-        ("guard", "not in this version"),
+        '[providers.a]\nplugin = "loopback"\n[api]\nlisten = "127.0.0.1:0"\n',
+        ("api", "not in this version"),
     ),
     "an empty secret": (
         '[providers.a]\nplugin = "tatango"\nkey = "k"\npassword = { env = "NOBODY_SETS_THIS" }\n',
