@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import msgspec
+import trio
 
 from broker.delivery.exchange import Exchange
 from broker.delivery.partial import debit
@@ -17,7 +18,7 @@ from broker.delivery.receipts import claim
 from broker.policy import Decision, decide, prove_all
 from broker.policy.doubt import find_due, judge_replay, plan_doubt
 from broker.policy.polls import find_next_query
-from broker.provider.contract import Send
+from broker.provider.contract import Send, Unstored
 from broker.store.contract import Answer, Change, Shut, Step
 from broker.store.failpoints import failpoint
 from broker.words.attempt import Attempt
@@ -130,6 +131,37 @@ async def replay(ex: Exchange, lane: "Lane", message: Message, attempt: Attempt)
         resolve_accepted(ex, live.message, now_is, "the provider knows the same request", lambda _status: None, outcome)
     else:
         resolve_refused(ex, live.message, now_is, "the provider refuses the same request", lambda _status: None, outcome)
+
+
+async def refute(ex: Exchange, lane: "Lane", attempt_id: str, outcome: Outcome) -> None:
+    """The answer to an attempt of `lane`'s came late, and refuses it: return when that is durable, or no attempt is in doubt any more.
+
+    An attempt that was abandoned becomes a refused one, and its message stays what it is: another copy was sent. Raises Unstored.
+    """
+    id_, _, n = attempt_id.rpartition("/")
+    while True:
+        live = ex.query.find_live(id_)
+        attempt = next((each for each in live.attempts if str(each.n) == n), None) if live is not None else None
+        if live is None or attempt is None or attempt.provider != lane.name or attempt.state not in ("in_doubt", "abandoned"):
+            return
+        told = trio.Event()
+        answers: list[str | None] = []
+
+        def heard(status: str | None, told: trio.Event = told, answers: list[str | None] = answers) -> None:
+            answers.append(status)
+            told.set()
+
+        detail = f"refused, as a late answer says: {outcome.code or outcome.class_}"
+        if attempt.state == "in_doubt":
+            resolve_refused(ex, live.message, attempt, detail, heard, outcome)
+        else:
+            _note(ex, live.message, attempt, Shut(attempt.n, ("abandoned",), "refused", None), detail, heard)
+        await told.wait()
+        if answers[0] is not None:
+            return
+        again = ex.query.find_live(id_)
+        if again is not None and (again.message.status, again.attempts) == (live.message.status, live.attempts):
+            raise Unstored  # nobody was quicker: it could not be written
 
 
 def resolve_accepted(

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from broker.delivery.carry import Carrier
+from broker.delivery.doubt import refute
 from broker.delivery.exchange import Exchange
 from broker.delivery.inbound import keep, read_kept, take_inbound
 from broker.delivery.lane import Lane
@@ -31,6 +32,10 @@ class LanePort:
         matched = await take_receipts(self.ex, self.lane, receipts)
         await take_inbound(self.ex, self.lane, inbound)
         return matched
+
+    async def refute(self, attempt: str, outcome: Outcome) -> None:
+        """An attempt in doubt is refused after all. Raises Unstored."""
+        await refute(self.ex, self.lane, attempt, outcome)
 
     async def keep(self, changes: Changes) -> None:
         """Make durable what is no message yet. Raises Unstored."""

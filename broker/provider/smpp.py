@@ -296,8 +296,11 @@ class SmppSession:
         if isinstance(handover, Question):
             return
         log.warning("late response account=%s attempt=%s class=%s code=%s", self.name, handover.attempt, outcome.class_, outcome.code)
+        whole = handover.amend(part, outcome)
         if outcome.class_ == "accepted":
             self._inbox.prove(Receipt("progress", outcome.refs[0] if outcome.refs else None, handover.attempt, detail="late response"))
+        elif whole.class_ not in ("accepted", "in_doubt"):
+            self._inbox.refute(handover.attempt, whole)
 
     def _drop(self, wire: Wire, event: Lost) -> None:
         """A link is gone: what was written and not answered is in doubt; what was not written goes over another one, or nowhere."""

@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 import trio
 
-from broker.provider.contract import Inbound, Port, Receipt, Unstored
+from broker.provider.contract import Inbound, Outcome, Port, Receipt, Unstored
 from broker.provider.smpp_inbound import Piece, join, read_piece
 from broker.provider.smpp_joiner import Joiner, name_part, pack_part
 from broker.provider.smpp_keys import SmppKeys
@@ -63,6 +63,7 @@ class Inbox:
         self._ids = IdForm(keys.id_form)
         self._waiting: list[tuple[Wire, Request]] = []
         self._proofs: list[Receipt] = []
+        self._refusals: list[tuple[str, Outcome]] = []
         self._lot = trio.lowlevel.ParkingLot()
 
     def add(self, wire: Wire, request: Request) -> None:
@@ -75,11 +76,17 @@ class Inbox:
         self._proofs.append(receipt)
         self._lot.unpark_all()
 
+    def refute(self, attempt: str, outcome: Outcome) -> None:
+        """Proof that an attempt in doubt was refused."""
+        self._refusals.append((attempt, outcome))
+        self._lot.unpark_all()
+
     async def run(self, sink: Port) -> None:
         """Hand over, until cancelled."""
         self._joiner.load(sink.read_kept(), sink.now())
         while True:
             await self._wait(sink)
+            is_told = await self._tell_refusals(sink)
             now, batch = sink.now(), Batch()
             proofs, self._proofs = self._proofs, []
             batch.receipts += [(proof, None) for proof in proofs]
@@ -95,17 +102,29 @@ class Inbox:
                 batch.kept.update(self._joiner.drop_known(now))
             if not await self._hand_over(sink, batch) and (proofs or due):
                 self._proofs = proofs + self._proofs
+                is_told = False
+            if not is_told:
                 await trio.sleep(AGAIN)
+
+    async def _tell_refusals(self, sink: Port) -> bool:
+        while self._refusals:
+            try:
+                await sink.refute(*self._refusals[0])
+            except Unstored:
+                return False
+            del self._refusals[0]
+        return True
 
     async def hand_over_proofs(self, sink: Port) -> None:
         """The last thing before the end: proof that nobody would tell again. What was delivered and not acknowledged comes again."""
         proofs, self._proofs = self._proofs, []
+        await self._tell_refusals(sink)
         if proofs:
             with suppress(Unstored):
                 await sink(proofs)
 
     async def _wait(self, sink: Port) -> None:
-        while not self._waiting and not self._proofs:
+        while not self._waiting and not self._proofs and not self._refusals:
             due, now = self._joiner.next_due, sink.now()
             if due is not None and due <= now:
                 return

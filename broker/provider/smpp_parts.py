@@ -59,6 +59,11 @@ class Handover:
         self.outcomes[part] = outcome
         return not self.left and not self.is_closed
 
+    def amend(self, part: int, outcome: Outcome) -> Outcome:
+        """What one part came to after all; what the whole message came to by now."""
+        self.outcomes[part] = outcome
+        return sum_up([each or UNWRITTEN for each in self.outcomes])
+
     def expire(self) -> None:
         """Nothing more is waited for: a part that a link has and that has no outcome is in doubt."""
         for part, outcome in enumerate(self.outcomes):

@@ -12,14 +12,15 @@ from broker.smpp.events import Event, Lost, Request, Response
 from broker.smpp.limits import Limits
 from broker.smpp.link import Link
 from broker.smpp.pdu import Bind, DeliverSm, EnquireLinkResp, GenericNack, QuerySm, QuerySmResp, SubmitSm, SubmitSmResp
-from broker.smpp.statuses import ESME_RINVCMDID, ESME_RINVMSGID, NAMES, STATES, read_status
+from broker.smpp.statuses import ESME_RINVCMDID, ESME_RINVMSGID, ESME_RSYSERR, NAMES, STATES, read_status
 
 if TYPE_CHECKING:
     from broker.provider.smpp_twin import SmscTwin, Taken
 
-ANSWERS: Final = frozenset({"silent", "late", "drop", "cut", "nack", "mismatch", "no id", "unbind", "garbage"})
-"""Further codes beside SMPP's statuses: takes the message and never answers; answers after `late`; takes it and closes; closes without
-taking it; refuses by generic_nack; answers with another command; takes it without an id; takes it and unbinds; writes nonsense."""
+ANSWERS: Final = frozenset({"silent", "late", "late refusal", "drop", "cut", "nack", "mismatch", "no id", "unbind", "garbage"})
+"""Further codes beside SMPP's statuses: takes the message and never answers; answers after `late`; refuses then; takes it and closes;
+closes without taking it; refuses by generic_nack; answers with another command; takes it without an id; takes it and unbinds; writes
+nonsense."""
 _WINDOW: Final = 10_000
 STATES_BY_WORD: Final = {word: state for state, (word, _) in STATES.items()}
 """A receipt's `stat` → message_state."""
@@ -147,6 +148,9 @@ class Line:
         twin = self.twin
         if code == "nack":
             self._raw += encode(GenericNack(), sequence, 0x08)
+        elif code == "late refusal":
+            twin.refused.append((pdu, code))
+            twin.do_after(twin.late, partial(self._answer, sequence, ESME_RSYSERR, None))
         elif code == "late":
             self._accept(pdu, sequence, twin.late)
         else:

@@ -11,6 +11,8 @@ from broker.delivery import inbox as inbox_room
 from broker.delivery import retention as retention_room
 from broker.delivery import settle as settle_room
 from broker.provider.contract import Outcome, Receipt, Unstored
+from broker.store.contract import Answer
+from broker.store.journal import SqliteJournal
 from broker.words.clock import HOUR, MINUTE
 from tests.daemon.conftest import MakeHouse
 from tests.daemon.house import TO, House, Toml, path_of, rule
@@ -277,3 +279,58 @@ async def test_one_by_token_still_corrects_unknown(house: House, autojump_clock:
     await session(house).hear(Receipt("delivered", "77", f"{id_}/1"))
     reply = await house.until(id_, "delivered")
     assert [each["state"] for each in reply["attempts"]] == ["accepted"]
+
+
+# ---- late refusals
+
+
+async def test_a_late_refusal_lets_a_doubted_message_go_on(make_house: MakeHouse, autojump_clock: MockClock) -> None:
+    house = await make_house({"providers": {"a": hand(), "b": hand()}, "rules": [rule("a", "b")]})
+    id_ = await take(house)
+    session(house).answer(f"{id_}/1", Outcome("in_doubt"))
+    await house.until(id_, "in_doubt")
+    port, other = session(house).port, session(house, "b").port
+    assert port is not None
+    assert other is not None
+    await other.refute(f"{id_}/1", Outcome("unavailable", "8"))  # not its attempt
+    await port.refute(f"{id_}/7", Outcome("unavailable", "8"))
+    assert house.find(id_) == "in_doubt"
+    await port.refute(f"{id_}/1", Outcome("unsuitable", "0x0A"))
+    await house.until(id_, "sending", within=5)
+    await port.refute(f"{id_}/1", Outcome("unsuitable", "0x0A"))  # again: nothing is in doubt any more
+    session(house, "b").answer(f"{id_}/2", Outcome("accepted", "0", None, ("88",)))
+    reply = await house.until(id_, "sent")
+    assert [(each["provider"], each["state"]) for each in reply["attempts"]] == [("a", "refused"), ("b", "accepted")]
+
+
+async def test_a_late_refusal_of_what_was_abandoned(make_house: MakeHouse, autojump_clock: MockClock) -> None:
+    """Another copy was sent meanwhile: the message is what that one makes of it."""
+    house = await make_house(
+        {"providers": {"a": hand(), "b": hand()}, "rules": [rule("a", "b", in_doubt="failover", doubt_wait="10s", max_copies=2)]}
+    )
+    id_ = await take(house)
+    session(house).answer(f"{id_}/1", Outcome("in_doubt"))
+    await house.until(id_, "in_doubt")
+    await house.until(id_, "sending", within=30)
+    port = session(house).port
+    assert port is not None
+    await port.refute(f"{id_}/1", Outcome("unavailable", "8"))
+    assert house.find(id_) == "sending"
+    session(house, "b").answer(f"{id_}/2", Outcome("accepted", "0", None, ("88",)))
+    reply = await house.until(id_, "sent")
+    assert [each["state"] for each in reply["attempts"]] == ["refused", "accepted"]
+    assert len(session(house).sent) == len(session(house, "b").sent) == 1
+
+
+async def test_a_late_refusal_that_cannot_be_written(house: House, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch) -> None:
+    id_ = await take(house)
+    session(house).answer(f"{id_}/1", Outcome("in_doubt"))
+    await house.until(id_, "in_doubt")
+    port = session(house).port
+    assert port is not None
+    with monkeypatch.context() as patch:
+        patch.setattr(SqliteJournal, "put", lambda self, operation: operation.done(Answer.FAILED, None))
+        with pytest.raises(Unstored):
+            await port.refute(f"{id_}/1", Outcome("rejected", "0x0B"))
+    await port.refute(f"{id_}/1", Outcome("rejected", "0x0B"))
+    assert house.find(id_) == "failed"

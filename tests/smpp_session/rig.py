@@ -33,6 +33,7 @@ class NotingPort:
         self.stored: set[str] = set()
         self.reports: list[Outcome | None] = []
         self.kept: dict[str, dict[str, Any]] = {}
+        self.refuted: list[tuple[str, Outcome]] = []
         self.is_up = trio.Event()
         self.is_full = False
         self.delay = 0.0
@@ -48,6 +49,11 @@ class NotingPort:
         self.calls.append(len(receipts) + len(inbound))
         known = ((form for form in (receipt.ref, *receipt.forms) if form in self.stored) for receipt in receipts)
         return [next(forms, None) for forms in known]
+
+    async def refute(self, attempt: str, outcome: Outcome) -> None:
+        if self.is_full:
+            raise Unstored
+        self.refuted.append((attempt, outcome))
 
     async def keep(self, changes: Changes) -> None:
         await trio.sleep(self.delay)

@@ -64,6 +64,30 @@ async def test_a_late_response_is_proof(autojump_clock: MockClock) -> None:
         assert (proof.class_, proof.token, proof.ref) == ("progress", "m1/1", "1000001")
 
 
+async def test_a_late_refusal_is_proof_too(autojump_clock: MockClock) -> None:
+    async with bound(SmscTwin(answers=["late refusal"], late=25_000, receipts=None)) as rig:
+        assert (await rig.send()).class_ == "in_doubt"
+        rig.port.is_full = True
+        await trio.sleep(10)
+        assert rig.port.refuted == []
+        rig.port.is_full = False
+        await trio.sleep(5)
+        [(attempt, outcome)] = rig.port.refuted
+        assert (attempt, outcome.class_, outcome.code, rig.port.receipts) == ("m1/1", "unavailable", "0x08", [])
+
+
+@pytest.mark.parametrize(
+    ("answers", "is_refuted"),
+    [(["late refusal"] * 3, True), (["late refusal", "0x00", "0x00"], False), (["late refusal", "silent", "0x08"], False)],
+)
+async def test_late_refusals_of_parts(answers: list[str], is_refuted: bool, autojump_clock: MockClock) -> None:
+    """Only when each part was refused is the message known not to have been sent."""
+    async with bound(SmscTwin(answers=answers, late=25_000, receipts=None)) as rig:
+        assert (await rig.send(LONG)).class_ == "in_doubt"
+        await trio.sleep(20)
+        assert [attempt for attempt, _ in rig.port.refuted] == ["m1/1"] * is_refuted
+
+
 async def test_nothing_is_bound(autojump_clock: MockClock) -> None:
     async with bound(wait=False) as rig:
         rig.is_down = True
