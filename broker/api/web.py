@@ -152,12 +152,15 @@ def find_peer(stream: trio.SocketStream) -> str:
     if stream.socket.family == socket.AF_UNIX:
         return ""
     try:
-        name = stream.socket.getpeername()[0].partition("%")[0]
-    except OSError:
+        return name_peer(stream.socket.getpeername()[0])
+    except (OSError, ValueError):
         return "gone"
-    address = ipaddress.ip_address(name)
-    mapped = getattr(address, "ipv4_mapped", None)  # how a v4 peer looks on a listener of both families
-    address = mapped or address
+
+
+def name_peer(host: str) -> str:
+    """The name of a peer at this address. Raises ValueError where it is none."""
+    address = ipaddress.ip_address(host.partition("%")[0])
+    address = getattr(address, "ipv4_mapped", None) or address  # how a v4 peer looks on a listener of both families
     if address.is_loopback:
         return ""
     return str(ipaddress.ip_network((address, 64), strict=False)) if address.version == 6 else str(address)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("broker.api")
 
-PIECE = 64 * 1024
+PIECE = 16 * 1024
 LINGER = 1.0
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
@@ -143,7 +143,8 @@ class Connection:
         """The request's body; None where the other side has ended the connection. Raises BadHead."""
         if self._whole is not None:
             return self._whole.body
-        parser, limit, body = self._parser, self.door.limits.body, b""
+        parser, limit, body = self._parser, self.door.limits.body, bytearray()
+        taken = pieces = 0
         assert parser is not None
         length = head.find("content-length")
         if length is not None and int(length) > limit:  # h11 has seen to it that it is a number
@@ -153,26 +154,33 @@ class Connection:
             while not isinstance(event := parser.next_event(), h11.EndOfMessage):
                 if isinstance(event, h11.Data):
                     body += event.data
+                    pieces += 1
                     if len(body) > limit:
                         raise BadHead(413, "the body is too large")
-                elif event is h11.NEED_DATA:
-                    if not await self._feed(parser):
+                    if not pieces % 64:
+                        await trio.lowlevel.checkpoint()  # of crumbs it takes thousands: others have their turn in between
+                elif event is h11.NEED_DATA and taken <= 2 * limit:  # in chunks of a byte, a body takes six times its size
+                    count = await self._feed(parser)
+                    if not count:
                         return None
+                    taken += count
+                elif event is h11.NEED_DATA:
+                    raise BadHead(413, "the body is too large")
                 else:
                     return None
         except h11.RemoteProtocolError as error:
             raise BadHead(error.error_status_hint, "no HTTP") from None
-        return body
+        return bytes(body)
 
-    async def _feed(self, parser: h11.Connection) -> bool:
-        """Give the parser more of a body; False where there is no more."""
+    async def _feed(self, parser: h11.Connection) -> int:
+        """Give the parser more of a body: how many bytes."""
         if parser.they_are_waiting_for_100_continue:
             parser.send(h11.InformationalResponse(status_code=100, headers=[]))
             await self.stream.send_all(_CONTINUE)
         data = await self.stream.receive_some(PIECE)
         if data:
             parser.receive_data(data)
-        return bool(data)
+        return len(data)
 
     async def _say(self, answer: Answer, head: Head | None) -> bool:
         """Send an answer; True where the connection goes on after it."""

@@ -169,6 +169,11 @@ BODIES: list[tuple[str, bytes, int]] = [
         b"POST /b HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n%x\r\n" % (64 * K + 1) + b"x" * (64 * K + 1),
         413,
     ),
+    (
+        "in chunks of a byte",
+        b"POST /b HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n" + b"1\r\nx\r\n" * (50 * K) + b"0\r\n\r\n",
+        413,
+    ),
     ("a bad chunk", b"POST /b HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", 400),
 ]
 

@@ -12,7 +12,7 @@ import trio
 from trio.testing import MockClock
 
 from broker.api import web
-from broker.api.web import find_room
+from broker.api.web import find_room, name_peer
 from broker.api.web_answers import Answer, Limits, show_head
 from tests.api.web_rig import Client, get, open_rig, post, send_anyway
 
@@ -214,6 +214,17 @@ def test_room_is_a_quarter_of_the_descriptors(monkeypatch: pytest.MonkeyPatch) -
     for soft, room in [(1024, 256), (65536, 1000), (16, 8), (-1, 1000)]:
         monkeypatch.setattr(resource, "getrlimit", lambda _which, soft=soft: (soft, soft))
         assert find_room(1000) == room
+
+
+@pytest.mark.parametrize(
+    ("host", "name"),
+    [
+        ("127.0.0.1", ""), ("::1", ""), ("::ffff:127.0.0.9", ""), ("192.0.2.7", "192.0.2.7"), ("::ffff:192.0.2.7", "192.0.2.7"),
+        ("2001:db8::1:2:3:4", "2001:db8::/64"), ("2001:db8::9", "2001:db8::/64"), ("fe80::1%eth0", "fe80::/64"),
+    ],
+)  # fmt: skip
+def test_names_of_peers(host: str, name: str) -> None:
+    assert name_peer(host) == name
 
 
 # ---- what goes wrong behind the door
