@@ -1,8 +1,8 @@
-"""iSMS.gr (Greece): SMS by HTTP or SOAP, number lookup (HLR) and the account's contacts by HTTP.
+"""iSMS.gr (Greece): SMS by HTTP, SOAP or SMPP, number lookup (HLR) and the account's contacts by HTTP.
 
-Builds requests; `answers` reads lines of text, `soap` envelopes, `callback` what is sent to our `dlr-url`, `codes` has the words.
-Never does I/O, reads a clock, or raises for an answer: what an answer does not prove is in doubt. The truth is the vendor's page
-(MANUAL); where it is silent, the choice stands below. SMPP is not in this version.
+Builds requests; `answers` reads lines of text, `soap` envelopes, `callback` what is sent to our `dlr-url`, `codes` has the words. Over
+SMPP it is an SMSC like any other. Never does I/O, reads a clock, or raises for an answer: what an answer does not prove is in doubt. The
+truth is the vendor's page (MANUAL); where it is silent, the choice stands below.
 
 BUGS: credentials, text and number travel in the address, so keep `url` on https and the provider's logs in mind.
 Nothing recognises a repeat: without an id, what is in doubt only a receipt or a person resolves. One id answers for a whole call: a
@@ -15,7 +15,6 @@ from decimal import ROUND_DOWN, Decimal
 from typing import Literal
 from urllib.parse import quote_plus, urlencode
 
-import msgspec
 from msgspec.structs import replace
 
 from broker.provider.contract import (
@@ -33,6 +32,9 @@ from broker.provider.contract import (
     Traits,
     Unsuitable,
 )
+from broker.provider.smpp import Dialect, SmppKeys, SmppSession, check_keys
+from broker.provider.smpp import measure as measure_text
+from broker.text import Verdict, verdict
 from broker.text.markup import MarkupError, escape_markup
 from broker.words.message import Message
 from broker.words.money import MICRO
@@ -45,19 +47,19 @@ from .callback import read_callback
 from .codes import CONTACTS, FATES, REFUSALS
 from .soap import read_answer, write_envelope, write_headers, write_part, write_recipients
 
-TITLE = "iSMS.gr, Greece (HTTP, SOAP)"
+TITLE = "iSMS.gr, Greece (HTTP, SOAP, SMPP)"
 MANUAL = "https://isms.gr/api-για-αποστολή-sms/ (a page without a date; its examples are of 2017)"
 
 
-class Config(msgspec.Struct, frozen=True, kw_only=True):
+class Config(SmppKeys, frozen=True, kw_only=True):
     """The account's own keys in broker.toml.
 
     `username`, `password`: those of the account. Both travel in the query string, so keep `url` on https.
-    `protocol`: "http" or "soap" for what is sent and asked; credits, lookups and contacts go by HTTP. "smpp" is not in this version.
+    `protocol`: "http", "soap" or "smpp" for what is sent and asked; credits, lookups and contacts go by HTTP in any case.
     `url`: scheme, host, port and any prefix before /api/http/.
     `soap_url`: the whole address of the SOAP service. `soap_namespace`: that of its operations.
     `timezone`: that of the times which it is asked to keep.
-    `host`, `port`: the SMPP server. Not in this version.
+    The keys of `SmppKeys` count with "smpp" alone; `host`, `port` and the alphabets iSMS.gr tells each reseller.
     """
 
     username: str
@@ -67,15 +69,13 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     soap_url: str | None = None
     soap_namespace: str = "urn:isms"
     timezone: str = "Europe/Athens"
-    host: str | None = None
-    port: int | None = None
 
 
 def check(config: Config) -> list[tuple[str, str]]:
     """What cannot be used as it stands: (key, problem and remedy) for each."""
-    problems = []
+    problems: list[tuple[str, str]] = []
     if config.protocol == "smpp":
-        problems.append(("protocol", 'not in this version: "smpp"; write "http" or "soap", or leave the key out'))
+        problems += check_keys(config)
     if config.protocol == "soap" and config.soap_url is None:
         problems.append(("soap_url", "is missing: the page does not tell the address of the SOAP service; ask iSMS.gr for it"))
     if not _is_namespace(config.soap_namespace):
@@ -84,9 +84,8 @@ def check(config: Config) -> list[tuple[str, str]]:
         read_zone(config.timezone)
     except ValueError:
         problems.append(("timezone", 'is no time zone; write for example "Europe/Athens"'))
-    for key in ("host", "port"):
-        if getattr(config, key) is not None:
-            problems.append((key, 'not in this version: it belongs to protocol "smpp"; take it out'))
+    if config.host and config.protocol != "smpp":
+        problems.append(("host", 'belongs to protocol "smpp": write that, or take the key out'))
     return problems
 
 
@@ -262,8 +261,13 @@ def buckets(config: Config, message: Message, sender: str | None) -> tuple[str, 
 
 
 def shape(config: Config, send: Send) -> Hashable | None:
-    """A call carries one text from one sender at one time, to many; lookups go together. None for what cannot be sent at all."""
+    """A call carries one text from one sender at one time, to many; lookups go together. None for what cannot be sent at all.
+
+    Over SMPP each message goes by itself, and they need nothing in common.
+    """
     message = send.message
+    if config.protocol == "smpp":
+        return "smpp"
     if send.via == "hlr":
         return "hlr"
     try:
@@ -273,8 +277,32 @@ def shape(config: Config, send: Send) -> Hashable | None:
     return (send.via, send.sender, send.text, start)
 
 
+def measure(config: Config, text: str) -> Verdict:
+    """What a text becomes: over HTTP and SOAP iSMS.gr cuts it, over SMPP we do."""
+    return measure_text(config, text) if config.protocol == "smpp" else verdict(text)
+
+
+def open_session(config: Config, name: str) -> SmppSession | None:
+    """The account's session, where it has one."""
+    return SmppSession(config, Dialect(), config, name) if config.protocol == "smpp" else None
+
+
 def traits(config: Config) -> Traits:
-    """TRAITS for the `protocol` chosen: SOAP knows no schedule and no `dlr-url`, and says a fault with status 500."""
+    """TRAITS for the `protocol` chosen: SOAP knows no schedule and no `dlr-url`, and says a fault with status 500.
+
+    SMPP knows neither either, and a lookup goes by HTTP beside it.
+    """
+    if config.protocol == "smpp":
+        return replace(
+            TRAITS,
+            batch=1_000,
+            splits="provider" if config.concat == "payload" else "broker",
+            receipts=("callback",) * (config.registered_delivery & 3 > 0) + ("poll",) * config.ask,
+            by_ref=True,
+            doubt=frozenset(),
+            schedule=False,
+            http=frozenset({"hlr"}),
+        )
     if config.protocol == "soap":
         statuses = TRAITS.statuses | {500}
         return replace(TRAITS, receipts=("poll",), doubt=frozenset(), schedule=False, statuses=statuses)

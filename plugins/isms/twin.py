@@ -1,16 +1,18 @@
 """iSMS.gr's side, by HTTP and SOAP: takes messages, lookups and contacts, counts credits, answers as the vendor's page says.
 
-Never does I/O or reads a clock, and shares no code with the plugin: what one writes the other must read. The
-truth is the vendor's page (see the plugin's MANUAL); of a schedule it knows the one form that the plugin writes.
+Its SMPP side is an SMSC like any other: `broker.provider.smpp_twin`'s. Never does I/O or reads a clock, and shares no code with the
+plugin: what one writes the other must read. The truth is the vendor's page (see the plugin's MANUAL); of a schedule it knows the one
+form that the plugin writes.
 """
 
 from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 from urllib.parse import parse_qsl, urlencode
 from zoneinfo import ZoneInfo
 
 from broker.provider.contract import Call, Reply, TwinReply, TwinRequest
+from broker.provider.smpp_twin import SmscTwin
 from broker.text import SenderError, check_sender, encoding_of, verdict
 from broker.text.markup import MarkupError, escape_markup, read_markup
 from broker.words.clock import MINUTE, SECOND
@@ -40,6 +42,7 @@ class Twin:
     also for whatever is asked). `fates`: the word that a recipient's messages or lookups end with ("Failed"), Delivered
     otherwise, after `settle` milliseconds. `contacts` is the address book: mobile -> the fields it was saved with.
     What was sent with a `dlr-url` gives `calls`, once each; `style` is how: `words`, or `bare` with no parameter at all.
+    `smpp`: how its SMSC is scripted (SmscTwin); its messages cost nothing here.
     """
 
     paths = ("/api/http/", "/soap")
@@ -55,11 +58,14 @@ class Twin:
         fates: Mapping[str, str] | None = None,
         settle: int = SECOND,
         style: str = "words",
+        smpp: Mapping[str, Any] | None = None,
     ) -> None:
         self.balance = Decimal(balance)
         self.answers = list(answers)
         self.fault = fault
         self.sent: list[tuple[str, str, str]] = []
+        self.smsc = SmscTwin(username=username, password=password, **(smpp or {}))
+        self.smsc.sent = self.sent
         self.contacts: dict[str, Fields] = {}
         self._account = (username, password)
         self._fates = {mobile.removeprefix("+"): fate for mobile, fate in (fates or {}).items()}
@@ -67,6 +73,10 @@ class Twin:
         self._style = style
         self._taken: dict[str, _Taken] = {}
         self._heard: set[tuple[str, str]] = set()
+
+    async def converse(self, stream: Any, now: Callable[[], int]) -> None:
+        """One connection by SMPP."""
+        await self.smsc.converse(stream, now)
 
     def answer(self, request: TwinRequest, now: int) -> TwinReply:
         """The answer to one request; over HTTP the parameters are those of the query."""

@@ -9,11 +9,13 @@ from collections.abc import Iterable
 import msgspec
 
 from broker.provider.contract import Secret, Traits
-from broker.provider.smpp import Dialect, SmppKeys, SmppSession, check_keys
+from broker.provider.smpp import Dialect, SmppKeys, SmppSession, check_keys, measure
 from broker.smpp.statuses import CODES as STATUSES
 from broker.smpp.statuses import STATS, show_status
 from broker.words.outcome import OutcomeClass
 from broker.words.receipt import ReceiptClass
+
+__all__ = ["measure"]
 
 TITLE = "Any SMSC, by SMPP 3.4"
 MANUAL = "Short Message Peer to Peer Protocol Specification v3.4, 12-Oct-1999 Issue 1.2"

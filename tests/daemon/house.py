@@ -189,11 +189,12 @@ class House:
         return read(self.query._scanner)
 
     def _make_twins(self) -> None:
-        for name in self.daemon.settings.providers:
+        for name, settings in self.daemon.settings.providers.items():
             plugin = self.daemon.plugins[name]
             if name not in self.twins and plugin.path.with_name("twin.py").exists():
                 # A password of SMPP has eight characters at most, so a session's twin takes any.
-                own = {} if plugin.open_session is not None else {"password": SECRET}
+                has_session = plugin.open_session is not None and plugin.open_session(settings.config, name) is not None
+                own = {} if has_session else {"password": SECRET}
                 self.twins[name] = plugin.twin_type(**own, **self._script.get(name, {}))
 
     async def open_stream(self, host: str, port: int) -> trio.abc.Stream:
@@ -202,11 +203,17 @@ class House:
         if host in self.down:
             raise ConnectionRefusedError
         ours, theirs = memory_stream_pair()
-        if hasattr(self.twins[host], "converse"):
-            self._twins_nursery.start_soon(converse, self.twins[host], self.now, theirs)
-            return ours
         serve: Any = _serve_connection  # it says that it needs a socket, and needs any stream
         self._twins_nursery.start_soon(serve, Plug(self, host), self.now, theirs)
+        return ours
+
+    async def open_link(self, host: str, port: int) -> trio.abc.Stream:
+        """As `open_stream`, to the SMPP side of a twin."""
+        await trio.lowlevel.checkpoint()
+        if host in self.down:
+            raise ConnectionRefusedError
+        ours, theirs = memory_stream_pair()
+        self._twins_nursery.start_soon(converse, self.twins[host], self.now, theirs)
         return ours
 
     # What a client and an operator do
@@ -287,7 +294,7 @@ class InMemory:
             return Account(max_connections=max_connections, timeout=timeout, open_stream=house.open_stream)
 
         self._place.HttpAccount = make  # the two seams that the test needs
-        self._links.open_tcp = house.open_stream
+        self._links.open_tcp = house.open_link
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self._place.HttpAccount = self._was

@@ -8,6 +8,7 @@ import msgspec
 
 from broker.provider.contract import Secret
 from broker.provider.registry import find_plugins, load_plugin
+from broker.provider.smpp import SmppKeys
 
 ORIGIN = "http://gateway.test"
 DEMO = "demo"  # what every twin knows its account by
@@ -44,11 +45,22 @@ class Variant(NamedTuple):
 def find_variants(name: str) -> list[Variant]:
     plugin = load_plugin(name)
     types = typing.get_type_hints(plugin.config_type)
-    choices = {key: typing.get_args(type_) for key, type_ in types.items() if typing.get_origin(type_) is Literal}
+    choices = {
+        key: typing.get_args(type_)
+        for key, type_ in types.items()
+        if typing.get_origin(type_) is Literal and key not in SmppKeys.__struct_fields__  # those change nothing of what goes by HTTP
+    }
     variants = [Variant(name, plugin, dict(zip(choices, values, strict=True))) for values in product(*choices.values())]
-    return [variant for variant in variants if plugin.check is None or not plugin.check(variant.make_config())]
+    return [variant for variant in variants if is_http(variant)]
 
 
-# An account with a session sends by that: test_smpp_plugins has them.
-NAMES = [name for name in sorted(find_plugins()) if load_plugin(name).build is not None and load_plugin(name).open_session is None]
-VARIANTS = [variant for name in NAMES for variant in find_variants(name)]
+def is_http(variant: Variant) -> bool:
+    """True where the account can be set up so, and sends by HTTP."""
+    plugin, config = variant.plugin, variant.make_config()
+    if plugin.check is not None and list(plugin.check(config)):
+        return False
+    return plugin.open_session is None or plugin.open_session(config, "a") is None
+
+
+VARIANTS = [variant for name in sorted(find_plugins()) if load_plugin(name).build is not None for variant in find_variants(name)]
+NAMES = list(dict.fromkeys(variant.name for variant in VARIANTS))

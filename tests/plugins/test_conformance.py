@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from broker.provider.contract import Ask, Balance, Call, Outcome, Reply, Secret, Send, Traits, TwinReply, TwinRequest
 from broker.provider.registry import load_plugin
+from broker.provider.smpp import SmppKeys
 from broker.words.channel import CHANNELS
 from broker.words.outcome import CLASSES
 from broker.words.receipt import FINAL_RECEIPTS, RECEIPT_CLASSES
@@ -62,7 +63,7 @@ def calls_of(variant: Variant, config: Any) -> list[Call]:
 NAMES_IN_ORDER = (
     *("TITLE", "MANUAL", "Config", "check", "TRAITS", "CODES", "QUERY_CODES", "build", "parse", "query"),
     *("parse_query", "balance", "parse_balance", "cancel", "parse_cancel", "contact", "parse_contact"),
-    *("receipts", "buckets", "shape", "traits"),
+    *("receipts", "buckets", "shape", "measure", "open_session", "traits"),
 )
 ALWAYS = {"TITLE", "MANUAL", "Config", "TRAITS", "CODES", "build", "parse"}
 
@@ -122,7 +123,8 @@ def test_every_setting_is_documented_and_every_secret_is_secret(name: str) -> No
     config = load_plugin(name).config_type
     fields = msgspec.structs.fields(config)
     assert config.__struct_config__.frozen
-    assert [field.name for field in fields if f"`{field.name}`" not in (config.__doc__ or "")] == []
+    told = (config.__doc__ or "") + (SmppKeys.__doc__ or "" if issubclass(config, SmppKeys) else "")
+    assert [field.name for field in fields if f"`{field.name}`" not in told] == []
     secrets = {field.name for field in fields if field.type is Secret}
     assert secrets >= {field.name for field in fields if re.search("password|secret|token|key", field.name)}
     assert secrets

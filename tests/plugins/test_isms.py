@@ -330,7 +330,10 @@ KEYS: list[tuple[dict[str, Any], list[str]]] = [
     ({"soap_namespace": ""}, ["soap_namespace"]),
     ({"soap_namespace": "http://isms.gr/api?a=1;b"}, []),
     ({"timezone": "Athens"}, ["timezone"]),
-    ({"protocol": "smpp", "host": "h", "port": 2775}, ["protocol", "host", "port"]),
+    ({"protocol": "smpp"}, ["host"]),
+    ({"protocol": "smpp", "host": "h", "binds": 0}, ["binds"]),
+    ({"protocol": "smpp", "host": "h", "port": 2775}, []),
+    ({"host": "h"}, ["host"]),
 ]
 
 
