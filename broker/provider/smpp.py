@@ -19,7 +19,7 @@ from broker.provider.contract import Ask, Outcome, Port, Receipt, Send, Settle, 
 from broker.provider.smpp_binding import Binding, OpenStream, Role
 from broker.provider.smpp_compose import compose, compose_text, make_query, measure
 from broker.provider.smpp_inbox import Inbox, read_report
-from broker.provider.smpp_keys import SmppKeys, check_keys
+from broker.provider.smpp_keys import SmppKeys, check_keys, narrow
 from broker.provider.smpp_parts import Handover, Question, combine, doubt
 from broker.provider.smpp_wire import Wire, find_now
 from broker.smpp.events import Anomaly, Doubt, Event, LateResponse, Lost, Request, Response
@@ -28,7 +28,7 @@ from broker.smpp.receipt import Report
 from broker.smpp.statuses import ESME_RINVBNDSTS
 from broker.words.outcome import OutcomeClass
 
-__all__ = ["Dialect", "SmppKeys", "SmppSession", "check_keys", "compose", "compose_text", "measure", "read_report"]
+__all__ = ["Dialect", "SmppKeys", "SmppSession", "check_keys", "compose", "compose_text", "measure", "narrow", "read_report"]
 
 log = logging.getLogger("broker.provider")
 

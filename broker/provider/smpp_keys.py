@@ -8,6 +8,7 @@ from typing import Literal
 
 import msgspec
 
+from broker.provider.contract import Traits
 from broker.text import LANGUAGES
 from broker.words.clock import DAY, SECOND, show_span
 from broker.words.secret import Secret
@@ -68,6 +69,17 @@ class SmppKeys(msgspec.Struct, frozen=True, kw_only=True):
     id_form: Literal["auto", "hex", "decimal", "text"] = "auto"
     ask: bool = False
     join_wait: Duration = Duration(120 * SECOND)
+
+
+def narrow(traits: Traits, keys: SmppKeys) -> Traits:
+    """A plugin's traits as these keys leave them: how final statuses come, in what a text can be written, and who cuts it."""
+    return msgspec.structs.replace(
+        traits,
+        receipts=("callback",) * (keys.registered_delivery & 3 > 0) + ("poll",) * keys.ask,
+        by_ref=True,
+        encodings=frozenset("gsm7" if alphabet == "latin1" else alphabet for alphabet in keys.data_coding),
+        splits="provider" if keys.concat == "payload" else "broker",
+    )
 
 
 _BOUNDS = {

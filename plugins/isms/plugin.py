@@ -32,7 +32,7 @@ from broker.provider.contract import (
     Traits,
     Unsuitable,
 )
-from broker.provider.smpp import Dialect, SmppKeys, SmppSession, check_keys
+from broker.provider.smpp import Dialect, SmppKeys, SmppSession, check_keys, narrow
 from broker.provider.smpp import measure as measure_text
 from broker.text import Verdict, verdict
 from broker.text.markup import MarkupError, escape_markup
@@ -293,16 +293,7 @@ def traits(config: Config) -> Traits:
     SMPP knows neither either, and a lookup goes by HTTP beside it.
     """
     if config.protocol == "smpp":
-        return replace(
-            TRAITS,
-            batch=1_000,
-            splits="provider" if config.concat == "payload" else "broker",
-            receipts=("callback",) * (config.registered_delivery & 3 > 0) + ("poll",) * config.ask,
-            by_ref=True,
-            doubt=frozenset(),
-            schedule=False,
-            http=frozenset({"hlr"}),
-        )
+        return replace(narrow(TRAITS, config), batch=1_000, doubt=frozenset(), schedule=False, http=frozenset({"hlr"}))
     if config.protocol == "soap":
         statuses = TRAITS.statuses | {500}
         return replace(TRAITS, receipts=("poll",), doubt=frozenset(), schedule=False, statuses=statuses)

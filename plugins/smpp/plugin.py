@@ -6,10 +6,8 @@ beside it says what to ask a provider, and which keys follow from the answers. T
 
 from collections.abc import Iterable
 
-import msgspec
-
 from broker.provider.contract import Secret, Traits
-from broker.provider.smpp import Dialect, SmppKeys, SmppSession, check_keys, measure
+from broker.provider.smpp import Dialect, SmppKeys, SmppSession, check_keys, measure, narrow
 from broker.smpp.statuses import CODES as STATUSES
 from broker.smpp.statuses import STATS, show_status
 from broker.words.outcome import OutcomeClass
@@ -50,10 +48,7 @@ QUERY_CODES: dict[str, ReceiptClass] = dict(STATS)
 
 def traits(config: Config) -> Traits:
     """Of one account."""
-    receipts = ("callback",) * (config.registered_delivery & 3 > 0) + ("poll",) * config.ask
-    encodings = frozenset({"gsm7" if alphabet == "latin1" else alphabet for alphabet in config.data_coding})
-    splits = "provider" if config.concat == "payload" else "broker"
-    return msgspec.structs.replace(TRAITS, receipts=receipts, encodings=encodings, splits=splits)
+    return narrow(TRAITS, config)
 
 
 def open_session(config: Config, name: str) -> SmppSession:

@@ -14,7 +14,7 @@ from typing import Literal
 import msgspec
 
 from broker.provider.contract import Receipt, Secret, Send, Traits, Unsuitable
-from broker.provider.smpp import Dialect, SmppKeys, SmppSession, check_keys, compose_text, read_report
+from broker.provider.smpp import Dialect, SmppKeys, SmppSession, check_keys, compose_text, narrow, read_report
 from broker.provider.smpp import measure as measure_text
 from broker.smpp.pdu import DataSm, DeliverSm, SubmitSm
 from broker.smpp.receipt import Report, read_lookup
@@ -113,9 +113,7 @@ def measure(config: Config, text: str) -> Verdict:
 
 def traits(config: Config) -> Traits:
     """Of one account: without its HTTP side there is no balance, and HLR goes by SMPP as everything does."""
-    ways = ("callback",) * (config.registered_delivery & 3 > 0) + ("poll",) * config.ask
-    splits = "provider" if config.concat == "payload" else "broker"
-    found = msgspec.structs.replace(TRAITS, receipts=ways, splits=splits)
+    found = narrow(TRAITS, config)
     if config.http_url is None:
         return msgspec.structs.replace(found, unit=None, money=False, http=frozenset())
     return found
