@@ -106,9 +106,11 @@ class Handover:
 
     async def _apply(self) -> None:
         wanted = self._find_wanted()
-        for name in [name for name in self._running if name not in wanted]:
+        ended = [name for name in self._running if name not in wanted]
+        for name in ended:
             await self._end(self._running.pop(name))
-        await self.ex.journal.wait_committed()
+        if ended:
+            await self.ex.journal.wait_committed()  # what they handed over last is out of the queue then
         counts = self.ex.query.count_hooks()
         for name, (label, spec) in wanted.items():
             running = self._running.get(name)
