@@ -178,6 +178,23 @@ async def test_explain_lists_every_entry(make_house: MakeHouse, autojump_clock: 
     assert {each["provider"] for each in lookup["left_out"]} == {"isms", "smscru", "other"}
 
 
+async def test_a_visit_stays_with_its_channel(make_house: MakeHouse, autojump_clock: MockClock) -> None:
+    """What has become cheaper at the same account does not take over a retry."""
+
+    def settings(voice: str) -> dict[str, Any]:
+        account = loopback("unavailable", "accepted", channels=["sms", "voice"], channel_prices={"voice": voice, "sms": "0.05"})
+        return {"providers": {"a": account}, "rules": [rule("a", "a:voice", order="cheapest")]}
+
+    house = await make_house(settings("0.01"))
+    id_ = await house.take()
+    await trio.sleep(0.5)
+    assert [(event["type"], event.get("channel")) for event in house.told("message.sending")] == [("message.sending", "voice")]
+    house.write(settings("0.50"))
+    assert (await house.order("reload"))["ok"]
+    reply = await house.until(id_, "unconfirmed", within=10)
+    assert [(each["channel"], each["price"]) for each in reply["attempts"]] == [("voice", "0.01"), ("voice", "0.50")]
+
+
 async def test_a_restart_keeps_to_the_candidate(make_house: MakeHouse, autojump_clock: MockClock, nursery: trio.Nursery) -> None:
     """An attempt by voice that a crash left open is in doubt; known not to be sent, the visit goes on where it was."""
     settings = {
