@@ -111,7 +111,7 @@ def is_coloured() -> bool:
 
 def name_candidate(row: dict[str, Any]) -> str:
     """`smscru:voice`: the provider, and the channel where the row names one."""
-    return show(row.get("provider")) + (f":{show(row['channel'])}" if row.get("channel") else "")
+    return ":".join(show(row[name]) for name in ("provider", "channel") if row.get(name)) or NONE
 
 
 def show_count(count: int, thing: str) -> str:

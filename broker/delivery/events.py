@@ -6,7 +6,7 @@ from broker.store.contract import Entry
 from broker.store.rows import pack_event
 from broker.words.attempt import Attempt
 from broker.words.clock import show_time
-from broker.words.event import Happening, MessageEvent
+from broker.words.event import ChannelEvent, Happening, MessageEvent
 from broker.words.message import Message
 from broker.words.money import show_micro
 
@@ -42,7 +42,7 @@ class Teller:
             channel = attempt.channel or channel
             provider, n, currency = attempt.provider, attempt.n, attempt.currency
             price = None if attempt.price is None else show_micro(attempt.price)
-        event = MessageEvent(
+        fields = (
             show_time(now),
             type_ or "message." + status,
             self.node,
@@ -64,8 +64,8 @@ class Teller:
             message.segments,
             price,
             currency,
-            channel,
         )
+        event = MessageEvent(*fields) if channel is None else ChannelEvent(*fields, channel)
         return Entry(event, message.id, pack_event(event))
 
     def tell_suppressed(self, type_: str, now: int, number: str, scope: str | None, reason: str) -> Entry:

@@ -99,7 +99,7 @@ def read_stray(row: tuple[Any, ...]) -> Stray:
 
 def pack_event(event: MessageEvent | Happening) -> bytes:
     """The event as a JSON object, still without its `seq`."""
-    if event.__class__ is MessageEvent:
+    if event.__class__ is not Happening:
         return _encode(event)
     assert isinstance(event, Happening)
     return _encode({"at": event.at, "type": event.type, "node": event.node, **event.fields})

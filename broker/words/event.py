@@ -8,11 +8,8 @@ from typing import Any
 import msgspec
 
 
-class MessageEvent(msgspec.Struct, gc=False, tag_field="kind", tag=False, omit_defaults=True):
-    """One `message.<status>` or `message.receipt` event; field names and order are CONTRACT §6's. `at` and `next_at` are RFC 3339.
-
-    `channel`, the one field with a default, is told only where it is not sms.
-    """
+class MessageEvent(msgspec.Struct, gc=False, tag_field="kind", tag=False):
+    """One `message.<status>` or `message.receipt` event; field names and order are CONTRACT §6's. `at` and `next_at` are RFC 3339."""
 
     at: str
     type: str
@@ -35,7 +32,12 @@ class MessageEvent(msgspec.Struct, gc=False, tag_field="kind", tag=False, omit_d
     segments: int
     price: str | None
     currency: str | None
-    channel: str | None = None
+
+
+class ChannelEvent(MessageEvent, gc=False):
+    """The same of a message, or an attempt, that goes by another channel than sms: a field that most events need not carry."""
+
+    channel: str
 
 
 class Happening(msgspec.Struct):

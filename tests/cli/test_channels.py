@@ -69,7 +69,7 @@ def test_providers_say_their_channels(desk: Desk, noon: str) -> None:
 EVENT: dict[str, Any] = {"seq": 3, "at": "2026-11-21T20:00:00.000Z", "node": "n", "id": "m1", "provider": "a", "to": TO}
 LINES = [
     ({**EVENT, "type": "message.sending", "attempt": 2, "channel": "voice"}, f"sending       m1  {TO}  a:voice#2"),
-    ({**EVENT, "type": "message.queued", "provider": None, "channel": "hlr"}, f"queued        m1  {TO}  -:hlr"),
+    ({**EVENT, "type": "message.queued", "provider": None, "channel": "hlr"}, f"queued        m1  {TO}  hlr"),
     (
         {**EVENT, "type": "lookup.done", "ref": None, "client": "unix:x", "result": {"status": "active", "network": None, "code": "0"}},
         f"lookup.done  id=m1  provider=a  to={TO}  client=unix:x  status=active  code=0",
