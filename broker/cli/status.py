@@ -34,6 +34,10 @@ def status(args: Namespace) -> int:
         say()
         for event in events:
             say(_show_event(event, day))
+    for attempt in answer.get("attempts") or []:
+        for receipt in attempt.get("receipts") or []:
+            if receipt.get("waits"):
+                say(_show_event({**receipt, "type": "receipt", "provider": attempt.get("provider"), "attempt": attempt.get("n")}, day))
     _say_attempts(answer.get("attempts") or [], day)
     return DONE
 

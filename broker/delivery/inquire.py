@@ -13,6 +13,7 @@ from broker.words.channel import TEXTLESS
 from broker.words.clock import show_time
 from broker.words.message import Message
 from broker.words.money import show_count, show_micro
+from broker.words.receipt import RECEIPT_CLASSES
 from broker.words.status import COPIES
 
 
@@ -33,9 +34,33 @@ class Inquiry:
         return {
             "ok": True,
             "message": self._show_message(message, attempts, events),
-            "attempts": [show_attempt(attempt, message.channel) for attempt in attempts],
+            "attempts": [
+                {**show_attempt(attempt, message.channel), "receipts": list_receipts(attempt, events) + self._list_strays(attempt)}
+                for attempt in attempts
+            ],
             "events": events,
         }
+
+    def _list_strays(self, attempt: Attempt) -> list[dict[str, Any]]:
+        """Receipts of the attempt that still wait in the inbox, as `list_receipts` shows one."""
+        waiting = self.ex.inbox.find(attempt.provider, attempt.message, attempt.refs)
+        receipts = [
+            (stray.seen_at, stray.receipt)
+            for stray in waiting
+            if stray.provider == attempt.provider and stray.receipt.token in (None, attempt.id)
+        ]
+        return [
+            {
+                "at": show_time(seen_at),
+                "class": receipt.class_,
+                "code": receipt.code,
+                "detail": receipt.detail or "waits in the inbox",
+                "provider_ref": receipt.ref,
+                "status": None,
+                "waits": True,
+            }
+            for seen_at, receipt in receipts
+        ]
 
     def _show_message(self, message: Message, attempts: list[Attempt], events: list[dict[str, Any]]) -> dict[str, Any]:
         # Events are kept for a shorter time than messages: what they say is so of the message itself.
@@ -163,6 +188,27 @@ def show_attempt(attempt: Attempt, channel: str) -> dict[str, Any]:
         "receipt": attempt.receipt,
         **show_channel(attempt.channel or channel),
     }
+
+
+def list_receipts(attempt: Attempt, events: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Every receipt of an attempt as its message's events tell of it; `status` is what it made of the message, None for nothing."""
+    own = [event for event in events if event.get("attempt") == attempt.n and event["type"].startswith("message.")]
+    told = [event for event in own if event["class"] is not None]
+    if any(event["type"] == "message.sending" for event in own):
+        told = told[1:]  # the first is what became of the attempt; where it is forgotten, so is the sending
+    return [
+        {
+            "at": event["at"],
+            "class": event["class"],
+            "code": event["code"],
+            "detail": event["detail"],
+            "provider_ref": event["provider_ref"],
+            "status": None if event["type"] == "message.receipt" else event["status"],
+            "waits": False,
+        }
+        for event in told
+        if event["class"] in RECEIPT_CLASSES
+    ]
 
 
 def show_channel(channel: str) -> dict[str, str]:

@@ -288,6 +288,10 @@ STORY = {
         {
             **{"n": 2, "provider": "mitake", "state": "accepted", "class": "accepted", "code": "1", "provider_refs": ["0939"]},
             **{"price": "0.90", "currency": "TWD", "receipt": "delivered", "opened_at": "2026-11-21T11:59:00.400Z", "closed_at": None},
+            "receipts": [
+                {"at": "2026-11-22T00:00:01.000Z", "class": "delivered", "waits": False},
+                {"at": "2026-11-22T00:00:02.000Z", "class": "expired", "detail": "waits in the inbox", "waits": True},
+            ],
         },
     ],
     "events": [
@@ -315,6 +319,7 @@ m1  delivered
   11:59:00.392  queued      isms #1  no_credit  Insufficient credits.  next at 11:59:00.392
   11:59:00.700  sent        mitake #2  accepted  1  ref 0939  0.90 TWD
   2026-11-22 00:00:01  delivered   mitake #2
+  2026-11-22 00:00:02  receipt     mitake #2  expired  waits in the inbox
 
 attempt  provider  state     class      code                   ref      price  receipt    opened         took
       1  isms      refused   no_credit  Insufficient credits.  -     0.04 EUR  -          11:59:00.110  282ms

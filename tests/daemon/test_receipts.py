@@ -334,3 +334,30 @@ async def test_a_late_refusal_that_cannot_be_written(house: House, autojump_cloc
             await port.refute(f"{id_}/1", Outcome("rejected", "0x0B"))
     await port.refute(f"{id_}/1", Outcome("rejected", "0x0B"))
     assert house.find(id_) == "failed"
+
+
+async def test_status_tells_every_receipt(house: House, autojump_clock: MockClock) -> None:
+    id_ = await take(house)
+    await session(house).hear(Receipt("progress", "77", f"{id_}/1", code="1", detail="at the network"), Receipt("delivered", "88"))
+    [attempt] = (await house.ask("status", id=id_))["attempts"]
+    assert [(each["class"], each["code"], each["waits"], each["status"]) for each in attempt["receipts"]] == [("progress", "1", True, None)]
+    session(house).answer(f"{id_}/1", Outcome("accepted", "0", None, ("77",)))
+    await house.until(id_, "sent")
+    await session(house).hear(Receipt("unrecognised", "77", code="?"), Receipt("expired", "77", code="3"), Receipt("delivered", "77"))
+    [attempt] = (await house.until(id_, "delivered"))["attempts"]
+    assert [(each["class"], each["code"], each["status"], each["provider_ref"]) for each in attempt["receipts"]] == [
+        ("progress", "1", None, "77"),
+        ("unrecognised", "?", None, "77"),
+        ("expired", "3", "expired", "77"),
+        ("delivered", None, "delivered", "77"),
+    ]
+    assert not any(each["waits"] for each in attempt["receipts"])
+    assert attempt["receipts"][0]["detail"].startswith("at the network; waited since ")
+    assert attempt["receipts"][3]["detail"] == "corrects expired"
+
+
+async def test_status_tells_no_outcome_as_a_receipt(house: House, autojump_clock: MockClock) -> None:
+    id_ = await take(house)
+    session(house).answer(f"{id_}/1", Outcome("blocked", "9"))
+    [attempt] = (await house.until(id_, "blocked"))["attempts"]
+    assert attempt["receipts"] == []
