@@ -16,11 +16,11 @@ from broker.api.lookup import look_up
 from broker.api.overview import list_held, list_in_doubt, list_queue, show_balances, show_lane
 from broker.api.submit import find_client
 from broker.config import ConfigError
+from broker.delivery.balance import ask_balance
 from broker.delivery.erasing import erase
 from broker.delivery.exchange import Exchange
 from broker.delivery.inquire import Inquiry
 from broker.delivery.orders import Orders, Selection
-from broker.delivery.polls import ask_balance
 from broker.delivery.submission import NOT_YET, Refused
 from broker.ops.log import LEVELS, set_level
 from broker.provider.contract import ContactChange

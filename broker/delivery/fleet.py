@@ -9,12 +9,13 @@ from functools import partial
 
 import trio
 
+from broker.delivery.balance import run_balance
 from broker.delivery.carry import Caller, Carrier
 from broker.delivery.exchange import Exchange
 from broker.delivery.health import RateBucket
 from broker.delivery.lane import Lane
 from broker.delivery.notes import keep_state
-from broker.delivery.polls import run_balance, run_polls
+from broker.delivery.polls import run_polls
 from broker.delivery.port import LanePort
 from broker.provider.http import Account as HttpAccount
 from broker.provider.registry import Plugin

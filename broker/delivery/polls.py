@@ -1,76 +1,180 @@
-"""Polling: a message's fate, and a provider's balance, asked for where nobody pushes them (CONTRACT §3, `query`, `credit`).
+"""Polling: a message's fate, asked for where nobody pushes it, and the end of the wait for it (CONTRACT §3, `query`, `receipt_wait`).
 
-An error of a query never changes a message. The schedule is `policy.polls`; the balance is asked every `credit.every`, soon after a
-refusal for want of credit, and as the free probe of a suspended account.
+An error of a query never changes a message. The schedule is `policy.polls`; asked is in as few calls as the provider allows, a few at
+once, so many a second; and while the provider answers none, one call now and then finds out when it does.
 """
 
 import logging
 from collections.abc import Sequence
 
-import msgspec
 import trio
 
 from broker.delivery.carry import Carrier
 from broker.delivery.exchange import Exchange
+from broker.delivery.health import RateBucket
 from broker.delivery.lane import Lane
-from broker.delivery.notes import keep_state, note_report
 from broker.delivery.receipts import apply_asked
 from broker.delivery.second import find_patience_end, send_second
-from broker.policy.polls import find_next_query
+from broker.policy.polls import find_gather, find_next_query
 from broker.provider.answers import judge
-from broker.provider.contract import Ask, Balance, Outcome, Receipt, Reply
-from broker.store.contract import Change, Step
+from broker.provider.contract import Ask, Outcome, Receipt
+from broker.store.contract import Change, Move, Step
 from broker.store.failpoints import failpoint
 from broker.words.attempt import Attempt
-from broker.words.clock import HOUR, SECOND
+from broker.words.clock import HOUR, MINUTE, SECOND
 from broker.words.message import Message
-from broker.words.receipt import FINAL_RECEIPTS
+from broker.words.settings import Rate
 
 log = logging.getLogger("broker.delivery")
 
 PAGE = 200
-DRY_AGAIN = 30 * SECOND
 AT_ONCE = 4
+CALLS = Rate(20, SECOND)
+"""Queries a second of one account at most, whatever became due at once."""
+FIRST_REST, LONGEST_REST = 5 * SECOND, 5 * MINUTE
+"""How long nothing is asked after a query that failed, doubled each time."""
+GONE_TIMES, GONE_SPAN = 3, HOUR
+"""A provider that says so often, over so long, that it knows no such message is not asked for it again."""
+MOST_GONE = 10_000
 STRAY_WAIT = 72 * HOUR
+
+Asked = tuple[Message, Attempt]
 
 
 async def run_polls(ex: Exchange, lane: Lane) -> None:
     """Ask for the fate of this account's messages, and end their wait, until cancelled."""
+    poller = Poller(ex, lane)
     at = ex.query.find_next_sent(lane.name)
     if at is not None:
         lane.poll_bell.ring_at(at)
     while True:
         await lane.poll_bell.wait(ex.now)
-        rows = ex.query.read_sent(lane.name, ex.now(), PAGE)
-        asked: list[tuple[Message, Attempt]] = []
-        for message in rows:
-            attempt = _find_accepted(ex, lane, message)
-            if attempt is None or ex.now() >= (attempt.closed_at or 0) + _find_wait(lane, message, attempt):
-                _give_up(ex, message, attempt)
-            elif send_second(ex, message, attempt, ex.now()):
-                continue
-            elif lane.can_query and attempt.refs:
-                asked.append((message, attempt))
-            else:
-                _ask_later(ex, lane, message, attempt)
-        await ask(ex, lane, asked)
-        await ex.journal.wait_committed()
+        begun = ex.now()
+        await poller.look()
         at = ex.query.find_next_sent(lane.name)
         if at is not None:
-            lane.poll_bell.ring_at(max(at, ex.now() + 5))
+            lane.poll_bell.ring_at(max(at, begun + find_gather(lane.settings, lane.can_query)))
 
 
-def _find_accepted(ex: Exchange, lane: Lane, message: Message) -> Attempt | None:
-    for attempt in reversed(ex.query.find_attempts(message.id)):
-        if attempt.state == "accepted" and attempt.provider == lane.name:
-            return attempt
-    return None
+class Poller:
+    """What is kept of one account's polling: its rate, its rest after a failure, and whose messages it is said not to know."""
+
+    def __init__(self, ex: Exchange, lane: Lane) -> None:
+        self.ex = ex
+        self.lane = lane
+        self._bucket = RateBucket(CALLS, ex.now())
+        self._rest = FIRST_REST
+        self._rests_until = 0
+        self._gone: dict[str, tuple[int, int]] = {}
+
+    async def look(self) -> None:
+        """See to all that is due, a page at a time."""
+        ex, lane = self.ex, self.lane
+        while rows := ex.query.read_awaiting(lane.name, ex.now(), PAGE):
+            now = ex.now()
+            asked: list[Asked] = []
+            later: list[Asked] = []
+            for message, attempt in rows:
+                if attempt is None or now >= _find_deadline(lane, message, attempt):
+                    _give_up(ex, message, attempt)
+                elif send_second(ex, message, attempt, now):
+                    continue
+                elif lane.can_query and any(attempt.refs):
+                    asked.append((message, attempt))
+                else:
+                    later.append((message, attempt))
+            self._ask_later(later)
+            await self._ask(asked)
+            await ex.journal.wait_committed()
+
+    async def _ask(self, asked: Sequence[Asked]) -> None:
+        """In as few calls as the provider allows, a few at once."""
+        size = max(1, self.lane.traits.ask_batch)
+        limiter = trio.CapacityLimiter(AT_ONCE)
+        async with trio.open_nursery() as nursery:
+            for at in range(0, len(asked), size):
+                nursery.start_soon(self._ask_group, asked[at : at + size], limiter)
+
+    async def _ask_group(self, group: Sequence[Asked], limiter: trio.CapacityLimiter) -> None:
+        ex, lane = self.ex, self.lane
+        async with limiter:
+            while wait := self._bucket.take(1, ex.now()):  # noqa: ASYNC110  # a wait for time, not for an event
+                await trio.sleep(wait / 1000)
+            if ex.now() < self._rests_until:
+                self._put_off(group)
+                return
+            receipts = await _query(ex, lane, group)
+        failpoint("poll.answered")
+        if receipts is None or all(receipt.class_ == "query_error" and not receipt.gone for receipt in receipts):
+            self._note_failure(None if receipts is None else receipts[0].code)
+            self._put_off(group)
+            return
+        self._rest = FIRST_REST
+        # Also after a final: it may have to wait for another attempt, and where it ends the message this finds nothing to move.
+        self._ask_later([pair for pair, receipt in zip(group, receipts, strict=True) if self._take(*pair, receipt)])
+
+    def _take(self, message: Message, attempt: Attempt, receipt: Receipt) -> bool:
+        """Apply one answer. False where nothing more is to be asked."""
+        if not receipt.gone:
+            self._gone.pop(message.id, None)
+        elif self._is_gone(message, attempt):
+            return False
+        # What is told again and again is not worth a look at the store.
+        if receipt.class_ != "progress" or attempt.receipt is None or receipt.cost is not None or receipt.lookup is not None:
+            apply_asked(self.ex, self.lane, message.id, attempt.n, receipt)
+        return True
+
+    def _is_gone(self, message: Message, attempt: Attempt) -> bool:
+        """The provider says that it knows no such message: at first that may be too early. True where it is not asked again."""
+        now = self.ex.now()
+        times, since = self._gone.pop(message.id, (0, now))
+        if times + 1 >= GONE_TIMES and now - since >= GONE_SPAN:
+            log.warning("provider does not know a message that it took: not asked again id=%s provider=%s", message.id, self.lane.name)
+            self._move([(message, _find_deadline(self.lane, message, attempt))])
+            return True
+        if len(self._gone) >= MOST_GONE:
+            del self._gone[next(iter(self._gone))]
+        self._gone[message.id] = (times + 1, since)
+        return False
+
+    def _note_failure(self, code: str | None) -> None:
+        now = self.ex.now()
+        if now >= self._rests_until:  # of several at once the first counts
+            self._rests_until = now + self._rest + self._rest * self.ex.draw() // 4_000_000
+            self._rest = min(2 * self._rest, LONGEST_REST)
+            log.warning("query failed provider=%s code=%s again_in=%dms", self.lane.name, code, self._rests_until - now)
+
+    def _put_off(self, asked: Sequence[Asked]) -> None:
+        """Not asked now: as soon as the account is asked again."""
+        at = self._rests_until + 1
+        self._move([(message, min(at, _find_deadline(self.lane, message, attempt))) for message, attempt in asked])
+
+    def _ask_later(self, asked: Sequence[Asked]) -> None:
+        """To their next times, a little spread: what came at once need not be asked for at once for ever."""
+        ex, lane = self.ex, self.lane
+        now, rows = ex.now(), []
+        for message, attempt in asked:
+            can_ask = lane.can_query and any(attempt.refs)  # without the provider's id there is nothing to ask for
+            deadline = _find_deadline(lane, message, attempt)
+            at = find_next_query(lane.settings, attempt.closed_at or 0, now, can_ask, ex.draw(), deadline)
+            end = find_patience_end(ex, message, attempt, now)
+            rows.append((message, at if end is None else min(at, end)))
+        self._move(rows)
+
+    def _move(self, rows: Sequence[tuple[Message, int]]) -> None:
+        if rows:
+            name = self.lane.name
+            self.ex.journal.put(Move([(message.id, name, at) for message, at in rows], is_sent=True))
 
 
-def _find_wait(lane: Lane, message: Message, attempt: Attempt) -> int:
-    """How long after its acceptance a receipt may come. What the provider keeps for later may leave until its validity ends."""
-    kept = message.valid_until - (attempt.closed_at or 0) if (message.options or {}).get("schedule") else 0
-    return lane.settings.receipt_wait + max(kept, 0)
+def _find_deadline(lane: Lane, message: Message, attempt: Attempt) -> int:
+    """When no receipt is waited for any more: `receipt_wait` after the acceptance, and what the provider keeps for later may leave
+    until its validity ends.
+    """
+    since = attempt.closed_at or 0
+    if (message.options or {}).get("schedule"):
+        since = max(since, message.valid_until)
+    return since + lane.settings.receipt_wait
 
 
 def _give_up(ex: Exchange, message: Message, attempt: Attempt | None) -> None:
@@ -82,66 +186,15 @@ def _give_up(ex: Exchange, message: Message, attempt: Attempt | None) -> None:
     ex.journal.put(Step(message.id, ("sent",), change, (entry,), hurry=False))
 
 
-def _ask_later(ex: Exchange, lane: Lane, message: Message, attempt: Attempt) -> None:
-    can_ask = lane.can_query and bool(attempt.refs)  # without the provider's id there is nothing to ask for
-    now = ex.now()
-    settings = msgspec.structs.replace(lane.settings, receipt_wait=_find_wait(lane, message, attempt))
-    at = find_next_query(settings, attempt.closed_at or 0, now, can_ask)
-    end = find_patience_end(ex, message, attempt, now)
-    at = at if end is None else min(at, end)
-    ex.journal.put(Step(message.id, ("sent",), Change("sent", message.detail, lane.name, at), hurry=False))
-
-
 async def run_strays(ex: Exchange) -> None:
     """Messages sent by a provider that is no more: nobody can be asked, so they end when the usual wait is over."""
     while True:
         now = ex.now()
         for name in ex.query.find_sent_lanes():
             if name not in ex.lanes:
-                for message in ex.query.read_sent(name, now - STRAY_WAIT, PAGE):
-                    attempts = ex.query.find_attempts(message.id)
-                    _give_up(ex, message, attempts[-1] if attempts else None)
+                for message, attempt in ex.query.read_awaiting(name, now - STRAY_WAIT, PAGE):
+                    _give_up(ex, message, attempt)
         await trio.sleep(60)
-
-
-async def ask(ex: Exchange, lane: Lane, asked: Sequence[tuple[Message, Attempt]]) -> None:
-    """Ask in as few calls as the provider allows, a few at once."""
-    size = max(1, lane.traits.ask_batch)
-    groups = [asked[at : at + size] for at in range(0, len(asked), size)]
-    limiter = trio.CapacityLimiter(AT_ONCE)
-    async with trio.open_nursery() as nursery:
-        for group in groups:
-            nursery.start_soon(_ask_group, ex, lane, group, limiter)
-
-
-async def _ask_group(ex: Exchange, lane: Lane, group: Sequence[tuple[Message, Attempt]], limiter: trio.CapacityLimiter) -> None:
-    async with limiter:
-        receipts = await _query(ex, lane, group)
-    failpoint("poll.answered")
-    for (message, attempt), receipt in zip(group, receipts, strict=True):
-        if receipt is not None:
-            apply_asked(ex, lane, message.id, attempt.n, receipt)
-        if receipt is None or receipt.class_ not in FINAL_RECEIPTS:
-            _ask_later(ex, lane, message, attempt)
-
-
-async def _query(ex: Exchange, lane: Lane, group: Sequence[tuple[Message, Attempt]]) -> Sequence[Receipt | None]:
-    carrier = lane.carrier
-    asks = [make_ask(message, attempt) for message, attempt in group]
-    nothing = [None] * len(asks)
-    try:
-        if not carrier.goes_by_http(asks[0].channel):  # where that differs among an account's messages, each is asked for alone
-            return await _query_session(carrier, asks) or nothing
-        call = carrier.plugin.query(carrier.config, asks, ex.now())
-        assert carrier.caller is not None
-        reply = await carrier.caller.call(call)
-        if isinstance(reply, Outcome) or judge(reply, carrier.traits.statuses, ex.now()) is not None:
-            return nothing
-        receipts: list[Receipt] = carrier.plugin.parse_query(carrier.config, reply, asks)
-    except Exception as error:
-        log.error("query failed provider=%s error=%s", lane.name, type(error).__name__)
-        return nothing
-    return receipts if len(receipts) == len(asks) else nothing
 
 
 def make_ask(message: Message, attempt: Attempt) -> Ask:
@@ -151,72 +204,29 @@ def make_ask(message: Message, attempt: Attempt) -> Ask:
     return Ask(attempt.id, attempt.refs, message.to, attempt.key, sent_at, channel, attempt.sender)
 
 
+async def _query(ex: Exchange, lane: Lane, group: Sequence[Asked]) -> Sequence[Receipt] | None:
+    """One receipt for each, in order; None where the provider did not say."""
+    carrier = lane.carrier
+    asks = [make_ask(message, attempt) for message, attempt in group]
+    try:
+        if not carrier.goes_by_http(asks[0].channel):  # where that differs among an account's messages, each is asked for alone
+            receipts = await _query_session(carrier, asks)
+        else:
+            call = carrier.plugin.query(carrier.config, asks, ex.now())
+            assert carrier.caller is not None
+            reply = await carrier.caller.call(call)
+            if isinstance(reply, Outcome) or judge(reply, carrier.traits.statuses, ex.now()) is not None:
+                return None
+            receipts = carrier.plugin.parse_query(carrier.config, reply, asks)
+    except Exception as error:
+        log.error("query failed provider=%s error=%s", lane.name, type(error).__name__)
+        return None
+    return receipts if len(receipts) == len(asks) else None
+
+
 async def _query_session(carrier: Carrier, asks: Sequence[Ask]) -> Sequence[Receipt]:
-    """One receipt for each, or nothing."""
     if carrier.session is None or "poll" not in carrier.traits.receipts:
         return ()
-    receipts: list[Receipt] = []
     with trio.move_on_after(carrier.timeout / 1000):
-        receipts = await carrier.session.query(asks)
-    return receipts if len(receipts) == len(asks) else ()
-
-
-async def run_balance(ex: Exchange, lane: Lane) -> None:
-    """Ask for the balance on its schedule, until cancelled. A good answer lifts a suspension."""
-    lane.balance_bell.ring_at(0)
-    while True:
-        await lane.balance_bell.wait(ex.now)
-        now = ex.now()
-        if lane.health.suspended is not None and now < lane.health.probe_at:
-            lane.balance_bell.ring_at(lane.health.probe_at)
-            if not lane.standing.dry:
-                continue
-        await ask_balance(ex, lane)
-        now = ex.now()
-        wait = min(lane.settings.credit.every, DRY_AGAIN) if lane.standing.dry else lane.settings.credit.every
-        lane.balance_bell.ring_at(now + wait)
-
-
-async def ask_balance(ex: Exchange, lane: Lane) -> bool:
-    """Ask once. True when the provider reported."""
-    carrier = lane.carrier
-    if carrier.caller is None or not carrier.has_balance:
-        return False
-    before = {name: bucket.debited for name, bucket in lane.ledger.buckets.items()}
-    try:
-        reply = await carrier.caller.call(carrier.plugin.balance(carrier.config, ex.now()))
-        found = _read_balance(lane, reply, ex.now())
-    except Exception as error:
-        log.error("balance failed provider=%s error=%s", lane.name, type(error).__name__)
-        return False
-    now = ex.now()
-    health = lane.health
-    if isinstance(found, Outcome):
-        log.warning("balance not known provider=%s class=%s code=%s", lane.name, found.class_, found.code)
-        if health.suspended is not None and now >= health.probe_at:
-            health.suspend(health.suspended, now)
-        if found.class_ in ("unreachable", "unavailable"):
-            health.extend(now)
-        health.show(now)
-        return False
-    for balance in found:
-        note_report(lane, balance.bucket, balance.unit, balance.amount, before.get(balance.bucket, 0), now, is_asked=True)
-    if health.lift():
-        keep_state(lane, ("provider.resumed", "a good probe", None, None))
-        health.show(now)
-        ex.gain()
-        ex.hurry(lane.name)
-        ex.release_at("misconfigured", now)
-        lane.bell.ring_at(now)
-    return True
-
-
-def _read_balance(lane: Lane, reply: Reply | Outcome, now: int) -> list[Balance] | Outcome:
-    if isinstance(reply, Outcome):
-        return reply
-    plugin = lane.carrier.plugin
-    judged = judge(reply, lane.traits.statuses, now)
-    if judged is not None:
-        return judged
-    found: list[Balance] | Outcome = plugin.parse_balance(lane.carrier.config, reply)
-    return found
+        return await carrier.session.query(asks)
+    return ()

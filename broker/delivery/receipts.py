@@ -185,7 +185,7 @@ def _apply(ex: Exchange, arrival: Arrival) -> bool:
         _drop(ex, arrival)
         return False
     stray = arrival.stray
-    hearing = hear(live, attempt, match, receipt, None if stray is None else stray.seen_at)
+    hearing = hear(live, attempt, match, receipt, None if stray is None else stray.seen_at, is_whole=arrival.is_asked)
     ruling = rule_on(ex, lane, hearing)
     if ruling == "nothing":
         return _tell(ex, arrival, hearing)

@@ -63,10 +63,10 @@ class Ruling(msgspec.Struct, gc=False):
     learned: str | None = None
 
 
-def hear(live: LiveMessage, attempt: Attempt, match: Match, receipt: Receipt, since: int | None) -> Hearing:
-    """The receipt and what it has to do with; an id that proves an attempt in doubt is the attempt's from now on."""
+def hear(live: LiveMessage, attempt: Attempt, match: Match, receipt: Receipt, since: int | None, *, is_whole: bool = False) -> Hearing:
+    """The receipt and what it has to do with. `is_whole`: it speaks of all parts, whichever id it names."""
     ref = find_own_ref(attempt, match, receipt)
-    part = attempt.refs.index(ref) if len(attempt.refs) > 1 and ref in attempt.refs else None
+    part = attempt.refs.index(ref) if len(attempt.refs) > 1 and ref in attempt.refs and not is_whole else None
     others = [each for each in live.attempts if each is not attempt]
     return Hearing(live.message, attempt, others, receipt, ref, part, since)
 

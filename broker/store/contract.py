@@ -126,11 +126,15 @@ class Step(msgspec.Struct, gc=False):
 
 
 class Move(msgspec.Struct, gc=False):
-    """Queued rows that wait for another lane or another time: (id, lane, next_at) each. No event."""
+    """Queued rows that wait for another lane or another time: (id, lane, next_at) each. No event.
+
+    `is_sent`: they are `sent` rows of their lane instead, which wait for another time.
+    """
 
     rows: Sequence[tuple[str, str | None, int]]
     done: Done | None = None
     hurry: bool = False
+    is_sent: bool = False
 
 
 class Hook(msgspec.Struct, frozen=True, gc=False):

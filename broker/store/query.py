@@ -38,6 +38,14 @@ _CALL = (
     " WHERE a.token <> '' "
 )
 _PRIORITIES = (0, 1, 2)
+_WIDTH = MESSAGE_COLUMNS.count(",") + 1
+_AWAITING = (
+    f"SELECT {', '.join(f'm.{name}' for name in MESSAGE_COLUMNS.split(', '))}, "
+    f"{', '.join(f'a.{name}' for name in ATTEMPT_COLUMNS.split(', '))} FROM message m INDEXED BY message_live "
+    "LEFT JOIN attempt a ON a.message = m.id AND a.provider = m.lane AND a.state = 'accepted' "
+    "WHERE m.status IN ('queued', 'sent', 'held', 'in_doubt', 'scheduled') AND m.status = 'sent' AND m.lane = ? AND m.priority = ? "
+    "AND m.next_at <= ? ORDER BY m.next_at LIMIT ?"
+)
 _REF = "SELECT message, n FROM ref WHERE provider = ? AND ref = ? ORDER BY message DESC, n DESC LIMIT 100"
 _STRAYS = f"SELECT {STRAY_COLUMNS} FROM inbox WHERE id > ? ORDER BY id LIMIT ?"
 
@@ -95,9 +103,21 @@ class SqliteQuery:
         """The earliest `next_at` of a waiting status."""
         return self._find_next(status, None)
 
-    def read_sent(self, lane: str, now: int, limit: int) -> list[Message]:
-        """`sent` messages of a provider whose next query or deadline has come, up to `limit` of each priority."""
-        return self._read_ready("sent", lane, now, limit)
+    def read_awaiting(self, lane: str, now: int, limit: int) -> list[tuple[Message, Attempt | None]]:
+        """`sent` messages of a provider whose next query or deadline has come, up to `limit` of each priority.
+
+        Each with the last attempt that this provider accepted, None where there is none.
+        """
+        found: dict[str, tuple[Message, Attempt | None]] = {}
+        for priority in _PRIORITIES:
+            for row in self._conn.execute(_AWAITING, (lane, priority, now, limit)):
+                attempt = None if row[_WIDTH] is None else read_attempt(row[_WIDTH:])
+                before = found.get(row[0])
+                if before is None:
+                    found[row[0]] = read_message(row), attempt
+                elif attempt is not None and before[1] is not None and attempt.n > before[1].n:
+                    found[row[0]] = before[0], attempt
+        return list(found.values())
 
     def find_next_sent(self, lane: str) -> int | None:
         """The earliest `next_at` among a provider's `sent` messages."""
@@ -105,8 +125,11 @@ class SqliteQuery:
 
     def find_sent_lanes(self) -> list[str]:
         """The providers that have messages still `sent`."""
-        sql = f"SELECT DISTINCT lane FROM message {_LIVE} AND status = 'sent'"
-        return [row[0] for row in self._conn.execute(sql)]
+        found: list[str] = []
+        sql = f"SELECT min(lane) FROM message {_LIVE} AND status = 'sent' AND lane > ?"
+        while (lane := self._conn.execute(sql, (found[-1] if found else "",)).fetchone()[0]) is not None:
+            found.append(lane)  # one step of the index for each: DISTINCT walks over every row
+        return found
 
     def read_held(self, cause: str | None, after: Message | None, limit: int) -> list[Message]:
         """Held messages, of one cause or all, in order of priority and end of validity, behind `after`."""

@@ -42,6 +42,7 @@ _REF = "INSERT OR IGNORE INTO ref (provider, ref, message, n) VALUES (?, ?, ?, ?
 _DROP = "DELETE FROM inbox WHERE id = ?"
 _EVENT = "INSERT INTO event (seq, at, message, body) VALUES (?, ?, ?, ?)"
 _MOVE = "UPDATE message SET lane = ?, next_at = ? WHERE id = ? AND status = 'queued'"
+_MOVE_SENT = "UPDATE message SET next_at = ?2 WHERE id = ?3 AND status = 'sent' AND lane = ?1"
 EXISTING = (
     "SELECT id, digest, segments, encoding, country, status = 'scheduled' OR coalesce(send_at > accepted_at, 0) "
     "FROM message WHERE client = ? AND key = ?"
@@ -189,7 +190,7 @@ class Writer:
         if op.__class__ is Accept:
             return self._write_keyed(op) if op.digest is not None else _DONE
         if isinstance(op, Move):
-            self.conn.executemany(_MOVE, [(lane, next_at, name) for name, lane, next_at in op.rows])
+            self.conn.executemany(_MOVE_SENT if op.is_sent else _MOVE, [(lane, next_at, name) for name, lane, next_at in op.rows])
             return _DONE
         if isinstance(op, Receive):
             answer = write_received(self.conn, op)

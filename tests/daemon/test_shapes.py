@@ -16,6 +16,7 @@ EVENT = [
 ]  # fmt: skip
 ATTEMPT = [
     "n", "provider", "state", "class", "code", "detail", "provider_refs", "parts", "price", "currency", "opened_at", "closed_at", "receipt",
+    "receipts",
 ]  # fmt: skip
 AT = "2026-11-18T11:06:40.000Z"
 UUID7 = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
@@ -61,6 +62,16 @@ async def test_status_of_a_message_delivered_by_query(make_house: MakeHouse, aut
     assert [list(event) for event in reply["events"]] == [EVENT] * len(reply["events"])
     assert [list(attempt) for attempt in reply["attempts"]] == [ATTEMPT] * 2
     first, second = reply["attempts"]
+    receipts = [attempt.pop("receipts") for attempt in (first, second)]
+    assert receipts == [
+        [],
+        [
+            {
+                "at": receipts[1][0]["at"], "class": "delivered", "code": "1", "detail": receipts[1][0]["detail"],
+                "provider_ref": "12293682", "status": "delivered", "waits": False,
+            }
+        ],
+    ]  # fmt: skip
     assert first | {"detail": None} == {
         "n": 1, "provider": "a", "state": "refused", "class": "unsuitable", "code": "unsuitable", "detail": None, "provider_refs": [],
         "parts": 2, "price": "0.10", "currency": "EUR", "opened_at": AT, "closed_at": AT, "receipt": None,

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from broker.policy.polls import find_next_query
+from broker.policy.polls import find_gather, find_next_query
 from broker.words.settings import ProviderSettings
 from tests.routing.desk import NOW
 
@@ -51,3 +51,24 @@ def test_always_later_and_never_past_the_wait(times: list[int], age: int, wait: 
     at = find(tuple(sorted(times)), age, wait)
     assert at <= wait
     assert at > age or at == wait
+
+
+@pytest.mark.parametrize(
+    ("age", "draw", "expected"),
+    [
+        (0, 999_999, MINUTE + 5_999),
+        (MINUTE, 500_000, 5 * MINUTE + 12_000),
+        (2 * HOUR, 999_999, 3 * HOUR + 30 * MINUTE + 299_999),  # no more than five minutes
+        (72 * HOUR - MINUTE, 999_999, 72 * HOUR),
+    ],
+)
+def test_spread(age: int, draw: int, expected: int) -> None:
+    settings = ProviderSettings(name="a", plugin="loopback", query=DEFAULT)
+    assert find_next_query(settings, NOW, NOW + age, True, draw) - NOW == expected
+
+
+@pytest.mark.parametrize(("query", "expected"), [(DEFAULT, 5_000), ((6_000,), 500), ((12,), 5), ((), 100)])
+def test_gathering(query: tuple[int, ...], expected: int) -> None:
+    settings = ProviderSettings(name="a", plugin="loopback", query=query)
+    assert find_gather(settings, True) == expected
+    assert find_gather(settings, False) == 100

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from broker.store.contract import Answer, Change, Shut, Step
+from broker.store.contract import Answer, Change, Move, Shut, Step
 from tests.store.rig import NOW, Sqlite, attempt, message, sending
 
 
@@ -75,11 +75,28 @@ async def test_what_was_sent_and_waits_for_its_receipt(store: Sqlite) -> None:
         await store.do(id_, Step(id_, ("queued",), sending(), open=attempt(id_, provider=lane)))
         shut = (Shut(1, ("open",), "accepted", NOW),)
         await store.do(f"{id_} sent", Step(id_, ("sending",), Change("sent", None, lane, NOW + number), shut=shut))
-    assert [m.id for m in store.query.read_sent("a", NOW + 9, 10)] == ["m0", "m2"]
-    assert [m.id for m in store.query.read_sent("a", NOW + 1, 10)] == ["m0"]
+    found = store.query.read_awaiting("a", NOW + 9, 10)
+    assert [(m.id, each and each.id) for m, each in found] == [("m0", "m0/1"), ("m2", "m2/1")]
+    assert [m.id for m, _ in store.query.read_awaiting("a", NOW + 1, 10)] == ["m0"]
     assert (store.query.find_next_sent("a"), store.query.find_next_sent("b")) == (NOW, NOW + 1)
     assert store.query.find_next_sent("c") is None
-    assert sorted(store.query.find_sent_lanes()) == ["a", "b"]
+    assert store.query.find_sent_lanes() == ["a", "b"]
+    assert await store.do("later", Move([("m0", "a", NOW + 7), ("m1", "a", NOW + 7)], is_sent=True)) is Answer.DONE
+    assert (store.query.find_next_sent("a"), store.query.find_next_sent("b")) == (NOW + 2, NOW + 1)  # only its own lane's
+
+
+async def test_of_several_attempts_the_last_accepted_one_is_awaited(store: Sqlite) -> None:
+    await store.have("m")
+    for n in (1, 2):
+        await store.do(f"open {n}", Step("m", ("queued",), sending(n), open=attempt("m", n)))
+        await store.do(f"shut {n}", Step("m", ("sending",), Change("queued", None, "a", NOW), shut=(Shut(n, ("open",), "accepted", NOW),)))
+    await store.do("sent", Step("m", ("queued",), Change("sent", None, "a", NOW)))
+    [(_, found)] = store.query.read_awaiting("a", NOW, 10)
+    assert found is not None
+    assert found.n == 2
+    await store.do("moved", Step("m", ("sent",), Change("sent", None, "b", NOW)))
+    [(_, found)] = store.query.read_awaiting("b", NOW, 10)
+    assert found is None
 
 
 async def test_held_messages_in_pages(store: Sqlite) -> None:
