@@ -10,7 +10,7 @@ from broker.provider.contract import Lookup, Outcome, Receipt
 from broker.words.outcome import OutcomeClass
 from broker.words.receipt import ReceiptClass
 
-from .codes import LOOKUPS
+from .codes import GONE, LOOKUPS
 
 ERROR = "Error:"
 STATUS = "Status:"
@@ -74,7 +74,7 @@ def read_fate(lines: Sequence[str], codes: Mapping[str, ReceiptClass], hidden: I
     if line.startswith(STATUS):
         code = line.removeprefix(STATUS).strip()
         class_ = codes.get(code, "unrecognised")
-    return Receipt(class_, code=keep_code(code, hidden))
+    return Receipt(class_, code=keep_code(code, hidden), gone=code in GONE)
 
 
 def read_lookup(lines: Sequence[str], hidden: Iterable[str]) -> Receipt:
@@ -84,7 +84,7 @@ def read_lookup(lines: Sequence[str], hidden: Iterable[str]) -> Receipt:
     class_ = LOOKUPS.get(word)
     if class_ is None or class_ == "query_error":
         code = None if rest else keep_code(read_error(line), hidden)
-        return Receipt("unrecognised" if rest else "query_error", code=code)
+        return Receipt("unrecognised" if rest else "query_error", code=code, gone=code in GONE)
     if class_ == "progress":
         return Receipt(class_, code=word)
     country, operator, error = (rest[0], rest[1], rest[4]) if len(rest) == 5 else ("", "", "")

@@ -40,6 +40,9 @@ LOOKUPS: Final[dict[str, ReceiptClass]] = {
 }
 """What hlrquery.php says; its wording of an unknown id is another than query.php's."""
 
+GONE: Final = frozenset({"No such message or recipient.", "No such message ID or mobile."})
+"""The words of either that say that there is no such message, not that the query failed."""
+
 CONTACTS: Final[dict[str, OutcomeClass]] = {
     "OK": "accepted",
     "FAILED": "unavailable",

@@ -196,7 +196,7 @@ def _read_receipts(rows: dict[str, Row], body: bytes, asks: Sequence[Ask]) -> li
         row = find_row(rows, ref, asked)
         if row is None:
             detail = find_meaning(refusal)[1] or "not in the answer"
-            receipts.append(Receipt("query_error", ref=ref, code=refusal, detail=detail))
+            receipts.append(Receipt("query_error", ref=ref, code=refusal, detail=detail, gone=bool(rows and ref)))
             continue
         class_ = QUERY_CODES.get(row.code or "", "unrecognised")
         receipts.append(Receipt(class_, ref=ref, code=row.code, detail=find_meaning(row.code)[1], at=row.at))

@@ -236,7 +236,7 @@ def _read_receipt(ask: Ask, groups: Mapping[str, list[dict[str, Any]]], error: s
     messages = groups.get(ref, []) if ref else []
     found = _find_recipient(messages, ask.recipient)
     if not found:
-        return Receipt("query_error", ref=ref, recipient=ask.recipient, code=error, detail=trouble)
+        return Receipt("query_error", ref=ref, recipient=ask.recipient, code=error, detail=trouble, gone=ref in groups)
     codes = [_read_code(each.get("status")) for each in found]
     # One recipient stands once in a group; should its text come as several rows, the least of them counts.
     code = min(codes, key=lambda code: RANK.get(_class_of(code), -1))

@@ -208,10 +208,10 @@ def test_every_code_of_a_query(ref: str, code: str, class_: str) -> None:
 LOST = "not in the answer"
 QUERIES: list[tuple[str, bytes, list[Ask], list[Receipt]]] = [
     ("any order", b"B2\t8\t20160808153248\nA1\t4\t20160808153248\t1", [ask("A1"), ask("C3"), ask("B2")],
-     [Receipt("delivered", ref="A1", code="4", at=AT), Receipt("query_error", ref="C3", detail=LOST),
+     [Receipt("delivered", ref="A1", code="4", at=AT), Receipt("query_error", ref="C3", detail=LOST, gone=True),
       Receipt("expired", ref="B2", code="8", detail="timeout", at=AT)]),
     ("ids that differ by their prefix", b"#A1\t4\n", [ask("A1"), ask("#A1")],
-     [Receipt("query_error", ref="A1", detail=LOST), Receipt("delivered", ref="#A1", code="4")]),
+     [Receipt("query_error", ref="A1", detail=LOST, gone=True), Receipt("delivered", ref="#A1", code="4")]),
     ("no such time, no code", b"A1\t1\t20161308153248\nB2\t?????", [ask("A1"), ask("B2")],
      [Receipt("progress", ref="A1", code="1"), Receipt("unrecognised", ref="B2")]),
     ("cut in the time", b"A1\t4\t2016080815324", [ask("A1")], [Receipt("delivered", ref="A1", code="4")]),
