@@ -24,7 +24,7 @@ from broker.delivery.orders import Orders, Selection
 from broker.delivery.submission import NOT_YET, Refused
 from broker.ops.log import LEVELS, set_level
 from broker.provider.contract import ContactChange
-from broker.text import NumberError, read_number
+from broker.text import AddressError, NumberError, read_address, read_number
 
 log = logging.getLogger("broker.api")
 
@@ -170,8 +170,10 @@ class ControlDoor:
         if number is None:
             return None
         try:
+            if "@" in number and field == "number":
+                return read_address(number)  # the recipient of a message of channel email
             return read_number(number, self._ex.book.settings.broker.default_country).e164
-        except NumberError as error:
+        except (NumberError, AddressError) as error:
             raise Refused("invalid_recipient", str(error), field) from None
 
     def _read_contact(self, order: Order) -> ContactChange:

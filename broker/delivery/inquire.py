@@ -84,6 +84,7 @@ class Inquiry:
             "priority": ("high", "normal", "low")[message.priority],
             "from": message.sender,
             "text": message.text,
+            **({} if message.options is None else {"options": message.options}),
             "copies": sum(attempt.state in COPIES for attempt in attempts),
             **show_channel(message.channel),
         }

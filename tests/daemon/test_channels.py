@@ -87,6 +87,19 @@ async def test_the_same_key_with_other_options_is_another_message(make_house: Ma
         assert (await house.submit(key="k", **{"channel": "voice", **other}))["error"]["code"] == "key_conflict"
 
 
+async def test_an_address_may_be_barred_and_forgotten(make_house: MakeHouse, autojump_clock: MockClock) -> None:
+    house = await make_house({"providers": {"a": loopback(channels=ALL)}})
+    mail = {"to": "Some.One@example.com", "channel": "email"}
+    id_ = await house.take(**mail, options={"subject": "hello"})
+    reply = await house.until(id_, "unconfirmed")
+    assert reply["message"]["options"] == {"subject": "hello"}
+    assert (await house.order("suppress", action="add", number="Some.One@EXAMPLE.com"))["ok"]
+    assert (await house.submit(**mail))["error"]["code"] == "suppressed"
+    assert (await house.order("suppress", action="remove", number="Some.One@example.com"))["ok"]
+    assert (await house.order("erase", number="Some.One@example.com"))["messages"] == 1
+    assert (await house.order("suppress", action="add", number="some one@example"))["error"]["code"] == "invalid_recipient"
+
+
 LAST = ["isms", "smscru", "smscru:viber", "smscru:voice"]
 TEXTS = {"voice": "This is ACME. {text} Once more: {text}", "viber": "{text} {{text}}"}
 
