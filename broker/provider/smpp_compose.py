@@ -4,8 +4,8 @@ How a text is encoded and cut is `broker.text.plan`'s; what the account's SMSC w
 sections 4.4.1 and 5.2, and 3GPP TS 23.038, section 4, for the data_coding of a flash message.
 """
 
-from collections.abc import Sequence, Set
-from typing import TypedDict
+from collections.abc import Mapping, Sequence, Set
+from typing import NamedTuple
 
 from broker.provider.contract import Send, Unsuitable
 from broker.provider.smpp_keys import SmppKeys
@@ -22,14 +22,9 @@ FLASH = 0x10
 """data_coding: the message has a class, and it is 0 (23.038, section 4)."""
 MOST_SHORT = 254
 """Octets that fit short_message (5.2.22)."""
+_MOST_ACCOUNTS = 64
+_MOST_SENDERS = 1_000
 _DISPLAY = make_number(DEST_ADDR_SUBUNIT, 1)
-
-
-class _Ways(TypedDict):
-    encodings: Set[str]
-    alphabet: DefaultAlphabet
-    national: Sequence[int]
-    concat: Way
 
 
 Address = tuple[int, int, str]
@@ -47,15 +42,16 @@ def compose_text(
     """As `compose`, with another text than the message's own, such as one that begins with a command of the SMSC's, or to another
     recipient than a telephone.
     """
-    found = plan_text(keys, text, reference, concat)
-    coding = keys.data_coding["ucs2" if found.encoding == "ucs2" else "gsm7" if "gsm7" in keys.data_coding else "latin1"]
+    ways = _settle_ways(keys)
+    found = _plan(text, ways, reference, concat)
+    coding = ways.codings[found.encoding]
     tlvs: tuple[Tlv, ...] = ()
     if send.via == "flash":
         if keys.flash == "subunit":
             tlvs = (_DISPLAY,)
         else:
             coding |= FLASH
-    ton, npi, source = find_source(keys, send.sender)
+    ton, npi, source = ways.sources.get(send.sender) or _add_source(keys, ways, send.sender)
     dest_ton, dest_npi, to = dest or find_dest(keys, send.message.to)
     validity = write_validity(keys, send.message.valid_until - now)
 
@@ -84,18 +80,63 @@ def compose_text(
     return [make(part) for part in found.parts]
 
 
+class _Ways(NamedTuple):
+    """What follows from an account's keys alone: how texts are planned, the data_coding of each encoding, senders' addresses so far."""
+
+    encodings: Set[str]
+    alphabet: DefaultAlphabet
+    national: Sequence[int]
+    concat: Way
+    codings: Mapping[str, int]
+    sources: dict[str | None, Address]
+
+
+_settled: dict[int, tuple[SmppKeys, _Ways]] = {}
+
+
+def _settle_ways(keys: SmppKeys) -> _Ways:
+    """Found once for each account's keys, by which object they are: they cannot change, and hashing them would cost as much."""
+    known = _settled.get(id(keys))
+    if known is not None:
+        return known[1]
+    own = keys.data_coding
+    plain = "gsm7" if "gsm7" in own else "latin1"
+    codings = {"ucs2": own["ucs2"]} if "ucs2" in own else {}
+    if plain in own:
+        codings["gsm7"] = own[plain]
+    national = tuple(LANGUAGES[language] for language in keys.national)
+    ways = _Ways(frozenset(codings), "gsm" if plain == "gsm7" else "latin1", national, find_way(keys), codings, {})
+    if len(_settled) >= _MOST_ACCOUNTS:
+        _settled.clear()
+    _settled[id(keys)] = (keys, ways)  # with the keys themselves, so that nothing else gets their id meanwhile
+    return ways
+
+
+def _add_source(keys: SmppKeys, ways: _Ways, sender: str | None) -> Address:
+    if len(ways.sources) >= _MOST_SENDERS:
+        ways.sources.clear()
+    ways.sources[sender] = address = find_source(keys, sender)
+    return address
+
+
+def _plan(text: str, ways: _Ways, reference: int, concat: Way | None) -> Plan:
+    try:
+        return plan(
+            text,
+            encodings=ways.encodings,
+            national=ways.national,
+            concat=concat or ways.concat,
+            alphabet=ways.alphabet,
+            reference=reference,
+        )
+    except Unplannable as error:
+        raise Unsuitable(str(error), error.code) from None
+
+
 def make_query(keys: SmppKeys, ref: str, sender: str | None) -> QuerySm:
     """The question what became of a message: the sender's address must be the one that it went with (4.8.1)."""
     ton, npi, source = find_source(keys, sender)
     return QuerySm(message_id=ref, source_addr_ton=ton, source_addr_npi=npi, source_addr=source)
-
-
-def plan_text(keys: SmppKeys, text: str, reference: int, concat: Way | None = None) -> Plan:
-    """How `text` goes out at this account. Raises Unsuitable."""
-    try:
-        return plan(text, **_find_ways(keys, concat), reference=reference)
-    except Unplannable as error:
-        raise Unsuitable(str(error), error.code) from None
 
 
 def measure(keys: SmppKeys, text: str) -> Verdict:
@@ -103,19 +144,8 @@ def measure(keys: SmppKeys, text: str) -> Verdict:
     plain = verdict(text)
     if keys.concat == "payload" or (plain.segments == 1 and keys.data_coding.keys() >= {"gsm7", "ucs2"}):
         return plain  # cut by the SMSC, or as short as can be
-    return measure_text(text, **_find_ways(keys))
-
-
-def _find_ways(keys: SmppKeys, concat: Way | None = None) -> _Ways:
-    own = keys.data_coding
-    encodings = frozenset({"ucs2"} & own.keys()) | ({"gsm7"} if own.keys() & {"gsm7", "latin1"} else frozenset())
-    national = tuple(LANGUAGES[language] for language in keys.national)
-    return {
-        "encodings": encodings,
-        "alphabet": "gsm" if "gsm7" in own else "latin1",
-        "national": national,
-        "concat": concat or find_way(keys),
-    }
+    ways = _settle_ways(keys)
+    return measure_text(text, encodings=ways.encodings, national=ways.national, concat=ways.concat, alphabet=ways.alphabet)
 
 
 def find_way(keys: SmppKeys) -> Way:

@@ -61,6 +61,7 @@ class Inbox:
         self._own = keys.data_coding
         self._joiner = Joiner(keys.join_wait)
         self._ids = IdForm(keys.id_form)
+        self._is_plain = False  # ids come as they were given, time and again: of the next that does nothing is learnt
         self._waiting: list[tuple[Wire, Request]] = []
         self._proofs: list[Receipt] = []
         self._refusals: list[tuple[str, Outcome]] = []
@@ -178,8 +179,9 @@ class Inbox:
             if batch.receipts or batch.inbound:
                 matched = await sink([receipt for receipt, _ in batch.receipts], batch.inbound)
                 for (_, written), stored in zip(batch.receipts, matched, strict=False):
-                    if written is not None:
+                    if written is not None and (written != stored or not self._is_plain):
                         self._ids.learn(written, stored)
+                        self._is_plain = stored == written and self._ids.settled == "loose"
         except Unstored:
             status = ESME_RX_T_APPN
             self._joiner.load(sink.read_kept(), sink.now())  # what is not durable comes again

@@ -26,6 +26,7 @@ MODULES = {
     "latency": "latency",
     "loopback": "loopback",
     "http": "over_http",
+    "smpp": "over_smpp",
     "backlog": "backlog",
     "isolation": "isolation",
     "feed": "feed",
@@ -33,7 +34,7 @@ MODULES = {
     "idle": "idle",
     "restart": "restart",
 }
-ALSO = {"cpu": ("loopback", "http")}
+ALSO = {"cpu": ("loopback", "http", "smpp"), "window": ("smpp",)}
 """Figures that come out of others' runs."""
 
 

@@ -38,7 +38,7 @@ class Tools:
         return "Python" if self._compiler is None else "C"
 
     def find(self, kind: str) -> list[str]:
-        """The command of a kind, one of `sink` `client` `caller` `subscriber` `asker`; there is no `asker` in Python."""
+        """The command of a kind, one of `sink` `smsc` `client` `caller` `subscriber` `asker`; there is no `asker` in Python."""
         if self._compiler is None:
             return [sys.executable, "-P", "-S", "-E", str(HERE / f"{kind}.py")]
         target = self._folder / kind
@@ -125,10 +125,15 @@ def read_end(process: "subprocess.Popen[str]", who: str, seconds: float) -> str:
 class Sink:
     """A provider's end. `holds`: it takes and never answers."""
 
+    KIND = "sink"
+
     def __init__(self, stage: Stage, tools: Tools, capacity: int, *, holds: bool = False, body: str = "") -> None:
+        self._start(stage, tools, capacity, "hold" if holds else "answer", body)
+
+    def _start(self, stage: Stage, tools: Tools, capacity: int, *words: str) -> None:
         path = stage.make_folder() / "log"
         self._capacity = capacity
-        self._process = stage.start(*tools.find("sink"), path, str(capacity), "hold" if holds else "answer", body)
+        self._process = stage.start(*tools.find(self.KIND), path, str(capacity), *words)
         assert self._process.stdout is not None
         self.port = int(self._process.stdout.readline())
         with path.open("rb") as file:
@@ -158,6 +163,20 @@ class Sink:
     def close(self) -> None:
         """End the process."""
         end(self._process)
+
+
+class Smsc(Sink):
+    """An SMSC that answers after `delay` ms, and sends a receipt `receipt` ms after its answer (None: none)."""
+
+    KIND = "smsc"
+
+    def __init__(self, stage: Stage, tools: Tools, capacity: int, *, delay: int = 0, receipt: int | None = 500) -> None:
+        self._start(stage, tools, capacity, str(delay), str(-1 if receipt is None else receipt))
+
+    @property
+    def acknowledged(self) -> int:
+        """Receipts that were acknowledged."""
+        return int(struct.unpack_from("q", self._map, 8 + 16 * self._capacity)[0])
 
 
 class Subscribers:
