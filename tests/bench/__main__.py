@@ -31,6 +31,7 @@ MODULES = {
     "isolation": "isolation",
     "feed": "feed",
     "callbacks": "callbacks",
+    "poller": "poller",
     "idle": "idle",
     "restart": "restart",
 }

@@ -26,6 +26,7 @@ CASES = {
     "isolation": (["isolation"], False),
     "feed": (["feed", "feed.late"], False),
     "callbacks": (["callbacks", "callbacks.cpu", "callbacks.p99"], False),
+    "poller": (["poller.idle", "poller.asked", "poller.memory"], False),
     "idle": (["idle.memory", "idle.start", "idle.first"], False),
     "restart": (["restart"], False),
 }
