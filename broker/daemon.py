@@ -53,6 +53,7 @@ from broker.ops.notify import find_watchdog, inherit_sockets, notify, notify_rel
 from broker.provider.registry import Plugin, load_plugin
 from broker.provider.twin import TwinPlace, aim, place_twin
 from broker.store.contract import StoreError
+from broker.store.failpoints import TROUBLE, failpoint
 from broker.store.journal import SqliteJournal, StoreBroken
 from broker.store.lock import FolderLock
 from broker.store.query import SqliteQuery
@@ -117,6 +118,7 @@ class Daemon:
         try:
             path = store_path(self.settings)
             conn = open_connection(path)
+            failpoint("start.opened")
             query = SqliteQuery(path)
             try:
                 return await self._serve(conn, query, path)
@@ -177,6 +179,7 @@ class Daemon:
         submit = SubmitDoor(ex, intake, inquiry, orders)
         control = ControlDoor(ex, inquiry, orders, self.reload, self.started_at)
         await self._open_doors(ex, submit, control, nursery)
+        failpoint("start.doors")
         await fleet.start()
         await nursery.start(run_router, ex)
         nursery.start_soon(run_sweep, ex)
@@ -245,6 +248,7 @@ class Daemon:
         log.info("stopping: attempts in flight may end for %d ms", self.settings.broker.drain)
         ex.is_stopping = True
         ex.say("node.stopping")
+        failpoint("drain.begun")
         async with trio.open_nursery() as ending:
             ending.start_soon(self._drain, ex, ending.cancel_scope)
             async for number in signals:
@@ -252,6 +256,7 @@ class Daemon:
                     log.warning("second signal: stopping now")
                     break
             ending.cancel_scope.cancel()
+        failpoint("drain.over")
         with trio.CancelScope(shield=True, deadline=trio.current_time() + 5):
             await ex.journal.wait_committed()
             await trio.sleep(FAREWELL)
@@ -289,9 +294,12 @@ class Daemon:
             raise
         changed, restart = changes(self.settings, settings), needs_restart(self.settings, settings)
         if apply:
+            failpoint("reload.read")
             self.settings, self.plugins = settings, plugins
             await self.fleet.apply(make_book(self._aim_at_twins(settings), plugins), plugins)
+            failpoint("reload.lanes")
             await self.handover.apply()
+            failpoint("reload.applied")
             set_level(settings.broker.log)
             self.ex.say("config.applied", hash=settings.hash, changes=changed)
             log.info("configuration applied hash=%s changes=%d", settings.hash, len(changed))
@@ -319,6 +327,9 @@ def _run_in_thread() -> Callable[[Callable[[], None]], Any]:
 
 def run_daemon(config: Path, *, twins: bool = False) -> int:
     """`broker run`: the daemon in the foreground; the exit code."""
+    if TROUBLE is not None:
+        print(f"broker: {TROUBLE}", file=sys.stderr)
+        return 78
     os.umask(0o077)
     # A COMMIT's thread asks for the interpreter lock twice; beside a busy loop each time costs a whole switch interval (5 ms by default).
     sys.setswitchinterval(SWITCH)

@@ -12,6 +12,7 @@ import trio
 from broker.api.heads import BadHead, Head
 from broker.api.web_answers import Answer, Limits, make_refusal, show_head
 from broker.api.whole import Whole, read_whole
+from broker.store.failpoints import failpoint
 
 if TYPE_CHECKING:
     from broker.api.web import WebDoor
@@ -93,7 +94,9 @@ class Connection:
             log.error("request failed door=%s error=%s", door.name, type(error).__name__)
             answer = make_refusal(503)
         self._is_working = False
-        return await self._say(answer, head)
+        is_kept = await self._say(answer, head)
+        failpoint("web.answered")
+        return is_kept
 
     async def _read_head(self) -> Head | None:
         """The next request's head; None where the other side has ended the connection. Raises BadHead."""

@@ -9,6 +9,7 @@ from broker.delivery.lane import Lane
 from broker.delivery.notes import keep_state, note_report
 from broker.provider.answers import judge
 from broker.provider.contract import Balance, Outcome, Reply
+from broker.store.failpoints import failpoint
 from broker.words.clock import SECOND
 
 log = logging.getLogger("broker.delivery")
@@ -40,6 +41,7 @@ async def ask_balance(ex: Exchange, lane: Lane) -> bool:
     before = {name: bucket.debited for name, bucket in lane.ledger.buckets.items()}
     try:
         reply = await carrier.caller.call(carrier.plugin.balance(carrier.config, ex.now()))
+        failpoint("balance.answered")
         found = _read_balance(lane, reply, ex.now())
     except Exception as error:
         log.error("balance failed provider=%s error=%s", lane.name, type(error).__name__)

@@ -16,6 +16,7 @@ from broker.delivery.exchange import Bell, Exchange
 from broker.delivery.inbound import is_inbound
 from broker.policy.backoff import backoff
 from broker.store.contract import Entry, Hook, Put
+from broker.store.failpoints import failpoint
 from broker.words.clock import DAY, SECOND
 
 log = logging.getLogger("broker.delivery")
@@ -114,7 +115,9 @@ class Stream:
         try:
             found = self._read(item.hook)
             if found is not None:
+                failpoint("hook.sending")
                 verdict = await endpoint.hand_over(*found, self.ex.now())
+                failpoint("hook.answered")
         except Exception as error:  # a fault of our own: logged without its text, and no more than this one thing waits for it
             log.error("handing on failed by a fault of the broker's own hook=%s error=%s", self.label, type(error).__name__)
             verdict = Verdict("failed", "fault")

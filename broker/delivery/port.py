@@ -14,6 +14,7 @@ from broker.delivery.inbound import keep, read_kept, take_inbound
 from broker.delivery.lane import Lane
 from broker.delivery.receipts import take_receipts
 from broker.provider.contract import Changes, Inbound, Outcome, Receipt
+from broker.store.failpoints import failpoint
 
 log = logging.getLogger("broker.delivery")
 
@@ -31,6 +32,7 @@ class LanePort:
         """Make them durable; the refs that they matched. Raises Unstored."""
         matched = await take_receipts(self.ex, self.lane, receipts)
         await take_inbound(self.ex, self.lane, inbound)
+        failpoint("callback.stored" if self.carrier.session is None else "deliver.stored")
         return matched
 
     async def refute(self, attempt: str, outcome: Outcome) -> None:
@@ -40,6 +42,7 @@ class LanePort:
     async def keep(self, changes: Changes) -> None:
         """Make durable what is no message yet. Raises Unstored."""
         await keep(self.ex, self.lane, changes)
+        failpoint("deliver.kept")
 
     def read_kept(self) -> dict[str, dict[str, Any]]:
         """All that is kept of this account."""

@@ -32,6 +32,7 @@ async def recover(ex: Exchange) -> int:
             if lane is not None:
                 lane.ledger.reserve(attempt, ex.now())
     await review_inbox(ex)
+    failpoint("recover.inbox")
     ex.queued = ex.query.count_queued()
     return found
 

@@ -16,7 +16,7 @@ from typing import Any
 import trio
 
 from broker.store.contract import Accept, Answer, Entry, Operation, Put, Receive, Step
-from broker.store.failpoints import failpoint
+from broker.store.failpoints import batch_point, failpoint
 from broker.store.ring import Ring
 from broker.store.sqlite import HalfDone, Writer
 
@@ -136,6 +136,7 @@ class SqliteJournal:
                 await self._begin()
                 results, entries = writer.write(batch, self._now(), careful=True)
             failpoint("commit.before")
+            batch_point(batch, "commit")
             if len(batch) <= SMALL and self._disk < QUICK and not self._is_checkpoint_due():
                 # On a quick disk a small COMMIT takes less than the way to a thread and back.
                 self._finish()
@@ -143,6 +144,7 @@ class SqliteJournal:
             else:
                 await self._runner(self._finish)
             failpoint("commit.after")
+            batch_point(batch, "committed")
         except sqlite3.Error as error:
             if not await self._rescue(batch, entries, error):
                 return
@@ -164,7 +166,9 @@ class SqliteJournal:
         self._checkpointed, self._checkpoint_at = conn.total_changes, time.monotonic()
         try:
             # Little and often, and never waiting for a reader: a large one held every submit for as long as the disk took.
+            failpoint("checkpoint.before")
             conn.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+            failpoint("checkpoint.after")
         except sqlite3.Error as error:
             self._trouble = error  # the batch is committed, whatever becomes of this
 
@@ -254,8 +258,13 @@ class SqliteJournal:
                 conn.execute("PRAGMA secure_delete = ON")
                 self._writer.begin()
                 has_more = work(conn)
+                failpoint("retention.commit")
                 await self._runner(self._finish)
+                failpoint("retention.committed")
         except sqlite3.OperationalError as error:
+            if _name(error).startswith("SQLITE_IOERR"):
+                log.critical("store failed error=%s", _name(error))
+                raise _broken(_name(error)) from None  # as everywhere else: a sync that failed once is never tried again
             log.warning("retention put off error=%s", getattr(error, "sqlite_errorname", ""))
             if conn.in_transaction:
                 conn.execute("ROLLBACK")
