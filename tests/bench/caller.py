@@ -15,7 +15,8 @@ class Caller:
     """The whole load. `due`: when each call is due, ns; with rate 0 when it was made."""
 
     def __init__(self, port: int, count: int, connections: int, rate: int, targets: list[str]) -> None:
-        self.free = [socket.create_connection(("127.0.0.1", port)) for _ in range(connections)]
+        self.port, self.spare = port, connections
+        self.free: list[tuple[socket.socket, int]] = []
         self.items: dict[int, tuple[socket.socket, int, bytes]] = {}
         self.count, self.rate, self.targets = count, rate, targets
         begun = time.monotonic_ns() + 1_000_000
@@ -24,12 +25,22 @@ class Caller:
         self.late: list[int] = []
         self.next = self.oks = self.first = self.last = 0
 
+    @property
+    def can_call(self) -> bool:
+        """True while not every connection waits for an answer."""
+        return bool(self.free) or self.spare > 0
+
     def call(self, now: int) -> None:
-        """Make the next call, on a connection that is free."""
-        item, sock = self.next, self.free.pop()
+        """Make the next call, on a connection that is free, or a new one: the daemon ends one that says nothing for 5 s."""
+        item = self.next
+        if self.free:
+            sock, free_at = self.free.pop()
+        else:
+            sock, free_at = socket.create_connection(("127.0.0.1", self.port)), 0
+            self.spare -= 1
         sock.sendall(f"GET {self.targets[item]} HTTP/1.1\r\nHost: sms.example.org\r\nUser-Agent: bench/1\r\nAccept: */*\r\n\r\n".encode())
         if self.rate:
-            self.late.append(now - self.due[item])
+            self.late.append(now - max(free_at, self.due[item]))
         else:
             self.due[item] = now
         self.first = self.first or now
@@ -51,16 +62,16 @@ class Caller:
         self.taken.append(self.last - self.due[item])
         self.oks += head.startswith(b"HTTP/1.1 200")
         del self.items[fd]
-        self.free.append(sock)
+        self.free.append((sock, self.last))
 
     def run(self) -> None:
         """Make every call, hear every answer."""
         while len(self.taken) < self.count:
             now = time.monotonic_ns()
-            while self.free and self.next < self.count and (not self.rate or self.due[self.next] <= now):
+            while self.can_call and self.next < self.count and (not self.rate or self.due[self.next] <= now):
                 self.call(now)
             wait = 1.0
-            if self.rate and self.free and self.next < self.count:
+            if self.rate and self.can_call and self.next < self.count:
                 wait = max(0, self.due[self.next] - time.monotonic_ns()) / 1e9
             for fd in select.select(list(self.items), (), (), wait)[0]:
                 self.hear(fd)
