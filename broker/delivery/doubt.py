@@ -83,7 +83,7 @@ def end_doubt(ex: Exchange, message: Message, attempts: list[Attempt], now: int)
 def send_copy(ex: Exchange, message: Message, attempt: Attempt, now: int) -> None:
     """Hand another copy to a lane that can take it now: the same account's for `resend`, the next candidate's for `failover`."""
     rule = ex.find_rule(message, now)
-    if rule is None or now >= message.valid_until or ex.is_stopping:
+    if rule is None or now >= message.valid_until or ex.is_stopping or message.progress.crashes >= POISON:
         return
     progress = message.progress
     if attempt.doubt.mode == "failover":
@@ -224,6 +224,8 @@ def resolve_refused(
     else:
         decision = decide(message, outcome or Outcome("unreachable", None, detail), rule, attempt.candidate, now, lambda: sides)
     is_end = decision.kind == "end"
+    if decision.status == "held":
+        detail = decision.detail or detail  # its cause is what releases it
     change = Change(
         decision.status, detail, decision.lane, decision.at, decision.progress, rule.name if rule else None, None,
         now if is_end else None,
