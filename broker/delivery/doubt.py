@@ -98,7 +98,9 @@ def send_copy(ex: Exchange, message: Message, attempt: Attempt, now: int) -> Non
 
 
 def start_replay(ex: Exchange, lane: "Lane", message: Message, attempt: Attempt, now: int) -> None:
-    """Repeat the request, if the account may be written to now."""
+    """Repeat the request, if the account may be written to now. Not past the validity: where the first was not taken, this one would be."""
+    if now >= message.valid_until:
+        return
     if lane.standing.out is not None or ex.is_stopping or lane.replays >= AT_ONCE or lane.rate.take(message.segments, now):
         return
     lane.replays += 1

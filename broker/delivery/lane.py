@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Hashable
 from decimal import Decimal
 
+import msgspec
 import trio
 
 from broker.delivery.carry import Carrier, carry
@@ -337,9 +338,10 @@ class Lane:
     def _open(self, message: Message, rule: Rule, candidate: Candidate, now: int) -> Flight:
         n = message.attempts + 1
         key = f"{message.id.replace('-', '')}n{n}"
+        doubt = msgspec.structs.replace(rule.doubt, memory=self.traits.memory)
         attempt = Attempt(
             message.id, n, self.name, "", now, "open", key, self.carrier.find_sender(message), parts=candidate.segments,
-            price=candidate.price, currency=candidate.currency, bucket=candidate.bucket, credit=candidate.cost, doubt=rule.doubt,
+            price=candidate.price, currency=candidate.currency, bucket=candidate.bucket, credit=candidate.cost, doubt=doubt,
             channel=candidate.channel,
         )  # fmt: skip
         body = None if candidate.channel is None else rule.find_body(candidate.channel, message)

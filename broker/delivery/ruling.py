@@ -149,7 +149,7 @@ def _write_up(
     shuts = [shut]
     if status == "delivered":  # it ends with its other doubts, which nobody would end any more
         shuts += [Shut(each.n, ("in_doubt",), "abandoned", None) for each in hearing.others if each.state == "in_doubt"]
-    entry = tell_receipt(ex, hearing, after, status or ("undelivered" if decision is not None else message.status), status is not None)
+    entry = tell_receipt(ex, hearing, after, status or message.status, status is not None)
     change = None
     if status is not None:
         is_end = status != "sent"

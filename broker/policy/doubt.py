@@ -8,7 +8,7 @@ from typing import Literal
 
 import msgspec
 
-from broker.words.attempt import Attempt
+from broker.words.attempt import Attempt, DoubtPolicy
 from broker.words.clock import MINUTE, SECOND
 from broker.words.outcome import Outcome
 
@@ -34,14 +34,14 @@ class DoubtStep(msgspec.Struct, frozen=True, gc=False):
 def plan_doubt(attempt: Attempt, copies: int, memory: int, after: int) -> DoubtStep:
     """The first step later than `after` for an attempt in doubt.
 
-    `copies` that exist, this one included; `memory`: milliseconds for which the provider knows a repeat of this request, by its key
-    or by its bytes, 0 where it does not or where that proves nothing.
+    `copies` that exist, this one included; `memory`: milliseconds for which the provider, as it is now, knows a repeat of this request,
+    by its key or by its bytes, 0 where it does not or where that proves nothing.
     """
     begun = attempt.closed_at or attempt.opened_at
     policy = attempt.doubt
     end = begun + policy.deadline
     steps = [DoubtStep("end", end)]
-    last = attempt.opened_at + memory - MARGIN
+    last = attempt.opened_at + _find_memory(policy, memory) - MARGIN
     steps += [DoubtStep("replay", begun + wait) for wait in REPLAYS if begun + wait <= last and begun + wait < end][:20]
     if policy.mode != "hold" and copies < policy.max_copies and begun + policy.wait < end:
         steps.append(DoubtStep("copy", begun + policy.wait))
@@ -57,9 +57,14 @@ def find_due(attempt: Attempt, copies: int, memory: int, now: int) -> Kind | Non
         return "end"
     if policy.mode != "hold" and copies < policy.max_copies and now >= begun + policy.wait:
         return "copy"
-    if now >= begun + REPLAYS[0] and now <= attempt.opened_at + memory - MARGIN:
+    if now >= begun + REPLAYS[0] and now <= attempt.opened_at + _find_memory(policy, memory) - MARGIN:
         return "replay"
     return None
+
+
+def _find_memory(policy: DoubtPolicy, memory: int) -> int:
+    """A reload may have given the account another API since: the provider knows again only what reached it by one that lets it."""
+    return memory if policy.memory is None else min(memory, policy.memory)
 
 
 def judge_replay(outcome: Outcome, by_bytes: bool) -> Literal["accepted", "refused"] | None:

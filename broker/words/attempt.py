@@ -10,12 +10,17 @@ from broker.words.status import AttemptState
 
 
 class DoubtPolicy(msgspec.Struct, frozen=True, gc=False):
-    """The rule's in-doubt settings as they were when the attempt opened; a reload cannot change them. Times in milliseconds."""
+    """The rule's in-doubt settings as they were when the attempt opened; a reload cannot change them. Times in milliseconds.
+
+    `memory`: for how long the provider, as it was configured then, knows a repeat of this attempt's request, 0 not at all; None where
+    that was not kept.
+    """
 
     mode: str = "hold"
     wait: int = 60_000
     deadline: int = 900_000
     max_copies: int = 1
+    memory: int | None = None
 
 
 class Piece(msgspec.Struct, frozen=True, gc=False, array_like=True):

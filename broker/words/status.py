@@ -50,7 +50,7 @@ TRANSITIONS: dict[str, frozenset[str]] = {
     "queued": frozenset({"sending", "scheduled", "held", "canceled", "expired", "failed", "unknown", "unconfirmed", *_EVIDENCE}),
     "held": frozenset({"queued", "scheduled", "sent", "canceled", "expired", "failed", "unknown", "unconfirmed", *_EVIDENCE}),
     "sending": frozenset({"sent", "queued", "held", "in_doubt", "failed", "unknown", "unconfirmed", *_EVIDENCE}),
-    "in_doubt": frozenset({"sent", "queued", "held", "failed", "unknown", "unconfirmed", *_EVIDENCE}),
+    "in_doubt": frozenset({"sending", "sent", "queued", "held", "failed", "unknown", "unconfirmed", *_EVIDENCE}),
     "sent": frozenset({"queued", "held", "unconfirmed", *_EVIDENCE}),
     "delivered": frozenset(),
     "failed": frozenset(),

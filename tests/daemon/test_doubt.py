@@ -154,6 +154,27 @@ async def test_a_repeat_of_a_key_at_the_provider_is_proof_and_no_second_copy(mak
     assert house.ex.lanes["north"].ledger.buckets["points"].reserved == 0
 
 
+async def test_no_repeat_after_validity(make_house: MakeHouse, autojump_clock: MockClock) -> None:
+    house = await make_house({"providers": {"north": mitake("north", api="mtk")}}, {"north": {"answers": ["html"]}})
+    id_ = await house.take(validity="1s")
+    await house.until(id_, "unknown", within=16 * MINUTE)
+    assert house.twins["north"].sent == []  # the first was not taken: a repeat would have been, after its time
+
+
+async def test_no_repeat_of_what_the_provider_was_told_without_a_key(
+    make_house: MakeHouse, autojump_clock: MockClock, nursery: trio.Nursery
+) -> None:
+    house = await make_house({"providers": {"north": mitake("north")}}, {"north": {"answers": ["late"]}})
+    id_ = await house.take(to="+886912345678")
+    await house.until(id_, "sending", within=1)
+    await trio.sleep(1)
+    await house.stop()
+    house.write({"providers": {"north": mitake("north", api="mtk")}})
+    await house.start(nursery)
+    await house.until(id_, "unknown", within=16 * MINUTE)
+    assert len(house.twins["north"].sent) == 1
+
+
 async def test_failover_sends_one_more_copy_to_the_next(make_house: MakeHouse, autojump_clock: MockClock) -> None:
     house, id_ = await make_doubt(make_house, in_doubt="failover", doubt_wait="30s")
     await trio.sleep(29)

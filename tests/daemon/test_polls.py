@@ -146,6 +146,7 @@ async def test_a_final_that_has_to_wait_is_not_asked_for_at_once_again(make_hous
     [id_] = await have_sent(house, 1)
     await session(house).hear(Receipt("undelivered", "R0"))
     await house.until(id_, "sending", within=5)
+    assert [event["status"] for event in house.told("message.receipt")] == ["sent"]  # what it is until the next event says otherwise
     session(house, "b").answer(f"{id_}/2", Outcome("accepted", None, None, ("B",)))
     await house.until(id_, "sent")
     # The first provider takes its word back as far as it can: the message still waits for the second.
