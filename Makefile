@@ -8,7 +8,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --requir
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo run test check bench crash fuzz power clean
+.PHONY: help demo run test check bench crash fuzz power sim clean
 
 help: ## show this list
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -39,6 +39,9 @@ fuzz: .venv/.dev ## tell random stories of links and octets, five minutes unless
 
 power: .venv/.dev ## cut the power under the store, again and again (long)
 	$(BIN)/python -m tests.power $(ARGS)
+
+sim: .venv/.dev ## run simulated worlds, 1,000 unless SEEDS or ARGS say otherwise
+	PYTHONHASHSEED=0 $(BIN)/python -m tests.sim $(if $(SEEDS),--seeds $(SEEDS)) $(ARGS)
 
 clean: ## remove the environment, the caches and ./var
 	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage build dist var

@@ -102,6 +102,36 @@ class Wire:
         return await self.hear()
 
 
+class Frame:
+    """What `Daemon._serve` puts together before it starts, for virtual time: COMMIT and scans on the loop, no thread anywhere."""
+
+    def __init__(
+        self,
+        daemon: Daemon,
+        path: Path,
+        now: Callable[[], int],
+        draw: Callable[[], int],
+        *,
+        writer_type: type[Writer] = Writer,
+        ring_type: type[Ring] = Ring,
+    ) -> None:
+        self.conn = open_connection(path)
+        self.query = SqliteQuery(path)
+        self.query.scan = self._scan  # type: ignore[method-assign]  # virtual time does not wait for threads
+        self.writer = writer_type(self.conn)
+        self.journal = SqliteJournal(self.writer, None, run_inline, now, ring_type(8192, self.writer.seq))
+        self.ex = Exchange(make_book(daemon.settings, daemon.plugins), self.journal, self.query, now, draw)
+
+    async def _scan(self, read: Callable[[Any], T]) -> T:
+        await trio.lowlevel.checkpoint()
+        return read(self.query._scanner)
+
+    def close(self) -> None:
+        """Close every connection to the store."""
+        self.query.close()
+        self.conn.close()
+
+
 class Plug:
     """What a connection leads to: the twin that stands at `host` when a request comes."""
 
@@ -160,13 +190,8 @@ class House:
         self.daemon = Daemon(self.config)
         path = self.folder / "data" / "broker.db"
         path.parent.mkdir(exist_ok=True)
-        conn = open_connection(path)
-        self.query = SqliteQuery(path)
-        self.query.scan = self._scan  # type: ignore[method-assign]  # virtual time does not wait for threads
-        writer = Writer(conn)
-        self.journal = SqliteJournal(writer, None, run_inline, self.now, Ring(8192, writer.seq))
-        book = make_book(self.daemon.settings, self.daemon.plugins)
-        self.ex = Exchange(book, self.journal, self.query, self.now, lambda: self.draw)
+        frame = Frame(self.daemon, path, self.now, lambda: self.draw)
+        self.query, self.journal, self.ex, writer = frame.query, frame.journal, frame.ex, frame.writer
         self._make_twins()
         try:
             async with trio.open_nursery() as outer:
@@ -180,13 +205,8 @@ class House:
                 await self.journal.wait_committed()
                 outer.cancel_scope.cancel()
         finally:
-            self.query.close()
-            conn.close()
+            frame.close()
             self._closed.set()
-
-    async def _scan(self, read: Callable[[Any], T]) -> T:
-        await trio.lowlevel.checkpoint()
-        return read(self.query._scanner)
 
     def _make_twins(self) -> None:
         for name, settings in self.daemon.settings.providers.items():

@@ -1,0 +1,138 @@
+"""One life of the daemon in a simulated world: its own composition from store to doors, until a crash or an end.
+
+Doors are the real ones, over memory streams; COMMIT runs on the loop. After a crash nothing more is written, and what was not committed
+is gone with its connection.
+"""
+
+import struct
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import trio
+from trio.testing import memory_stream_pair
+
+from broker.api.control import ControlDoor
+from broker.api.feed_pages import Pages
+from broker.api.submit import SubmitDoor
+from broker.daemon import Daemon
+from broker.delivery.exchange import Exchange
+from broker.store.contract import Entry
+from broker.store.ring import Ring
+from broker.store.sqlite import Writer
+from tests.daemon.house import Frame
+
+MINE = 0
+"""The user id of every client: root's, whoever runs the test."""
+
+
+class Killed(BaseException):
+    """The process died at a named point: nothing handles this, as nothing would handle SIGKILL."""
+
+
+class _Peer:
+    """What a door asks of a Unix socket: who is at the other end."""
+
+    def getsockopt(self, *_asked: int) -> bytes:
+        return struct.pack("3i", 1, MINE, MINE)
+
+
+class Local(trio.abc.HalfCloseableStream):
+    """A connection to a door in memory, with what it asks of a socket."""
+
+    socket = _Peer()
+
+    def __init__(self, inner: Any) -> None:
+        self._inner = inner
+
+    async def send_all(self, data: bytes | bytearray | memoryview) -> None:
+        await self._inner.send_all(data)
+
+    async def wait_send_all_might_not_block(self) -> None:
+        await self._inner.wait_send_all_might_not_block()
+
+    async def send_eof(self) -> None:
+        await self._inner.send_eof()
+
+    async def receive_some(self, max_bytes: int | None = None) -> bytes:
+        return bytes(await self._inner.receive_some(max_bytes))
+
+    async def aclose(self) -> None:
+        await self._inner.aclose()
+
+
+class SimDaemon(Daemon):
+    """The daemon, its doors kept in memory."""
+
+    async def _open_doors(self, ex: Exchange, submit: SubmitDoor, control: ControlDoor, nursery: trio.Nursery) -> None:
+        self.submit_door, self.control_door, self.doors = submit, control, nursery
+        self.pages = Pages(ex.journal.ring, ex.query)
+        nursery.start_soon(self.pages.run_bell, lambda: 2)
+
+
+class Life:
+    """The daemon from a start to its end. `look` is called after every commit, `at_point` at every failpoint."""
+
+    def __init__(self, config: Path, store: Path, now: Callable[[], int], draw: Callable[[], int]) -> None:
+        self._config = config
+        self._store = store
+        self._now = now
+        self._draw = draw
+        self._scope = trio.CancelScope()
+        self.is_dead = False
+        self.ended = trio.Event()
+        self.look: Callable[[], None] = lambda: None
+
+    async def run(self, opened: Callable[[Any], None], *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Live until `kill` or `end`. `opened` is given the store's connection before anything is done with it."""
+        life = self
+        self.daemon = SimDaemon(self._config)
+
+        class LiveWriter(Writer):
+            def begin(self) -> None:
+                if life.is_dead:
+                    raise Killed
+                super().begin()
+
+        class LiveRing(Ring):
+            def push(self, entries: Sequence[Entry]) -> None:
+                super().push(entries)
+                life.look()
+
+        frame = Frame(self.daemon, self._store, self._now, self._draw, writer_type=LiveWriter, ring_type=LiveRing)
+        self.ex, self.journal, self.query = frame.ex, frame.journal, frame.query
+        opened(frame.conn)
+        try:
+            with self._scope:
+                async with trio.open_nursery() as outer:
+                    await outer.start(self.journal.run)
+                    async with trio.open_nursery() as nursery:
+                        await self.daemon._start(self.ex, frame.writer, nursery, outer)
+                        task_status.started()
+        except* Killed:
+            self.is_dead = True
+        finally:
+            self.is_dead = True
+            frame.close()
+            self.ended.set()
+
+    def kill(self) -> None:
+        """The process dies now."""
+        self.is_dead = True
+        self._scope.cancel()
+
+    async def end(self) -> None:
+        """As a SIGTERM without a drain: what is handed over is still committed."""
+        self.ex.is_stopping = True
+        await self.journal.wait_committed()
+        self.kill()
+        await self.ended.wait()
+
+    def connect(self, door: str) -> Local:
+        """A connection to the `submit` or the `control` door. Raises OSError when nobody lives there."""
+        if self.is_dead or not self.daemon.ready.is_set():
+            raise ConnectionRefusedError
+        ours, theirs = memory_stream_pair()
+        served: Any = self.daemon.submit_door if door == "submit" else self.daemon.control_door
+        self.daemon.doors.start_soon(served.serve, Local(theirs))
+        return Local(ours)

@@ -1,0 +1,346 @@
+"""The other side of every provider: what really reaches a phone, and everything that may go wrong on the way there and back.
+
+A Line is a provider with a session of its own (`tests.sim.line`), a Front an HTTP provider: its plugin's twin behind a bad connection.
+Both belong to the world and not to the daemon: a crash of the daemon changes nothing here. A message is in the ledger when, and only
+when, it is on a phone.
+"""
+
+import random
+from collections.abc import Callable
+from typing import Any
+
+import trio
+from trio.testing import memory_stream_pair
+
+from broker.provider.contract import Outcome, Port, Receipt, Send, TwinReply, TwinRequest, Unstored
+from broker.words.outcome import OutcomeClass
+from broker.words.receipt import ReceiptClass
+
+REFUSALS: tuple[OutcomeClass, ...] = (
+    "unavailable", "unavailable", "throttled", "no_credit", "misconfigured", "unsuitable", "rejected", "retry_later", "unreachable",
+    "blocked", "expired", "duplicate",
+)  # fmt: skip
+ENDS: tuple[ReceiptClass, ...] = ("delivered",) * 6 + ("undelivered", "expired", "canceled", "blocked")
+SAID: tuple[ReceiptClass, ...] = (*ENDS, "progress", "unrecognised")
+PAGE = b"<html><body>We shall be back soon</body></html>"
+STATUSES = {b"503": b"Unavailable", b"500": b"Error", b"429": b"Slow", b"502": b"Gateway"}
+
+_lines: dict[str, "Line"] = {}
+
+
+def find_line(name: str) -> "Line":
+    """The line of that name in the world that runs."""
+    return _lines[name]
+
+
+class Ledger:
+    """What is on the phones: (when, provider, text) in order. `on_offer` and `on_take` look at each; `pending`: requests at work there."""
+
+    def __init__(self, now: Callable[[], int]) -> None:
+        self.now = now
+        self.taken: list[tuple[int, str, str]] = []
+        self.pending: dict[str, int] = {}
+        self.on_offer: Callable[[str, str, int], None] = lambda _provider, _text, _at: None
+        self.on_take: Callable[[str, str], None] = lambda _provider, _text: None
+
+    def take(self, provider: str, text: str) -> None:
+        """The message is on its phone."""
+        self.taken.append((self.now(), provider, text))
+        self.on_take(provider, text)
+
+    def begin(self, provider: str) -> None:
+        """A request is at work there."""
+        self.pending[provider] = self.pending.get(provider, 0) + 1
+
+    def end(self, provider: str) -> None:
+        """It has come to what it comes to."""
+        self.pending[provider] -= 1
+
+    def count(self, text: str) -> int:
+        """The copies of a message."""
+        return sum(each == text for _, _, each in self.taken)
+
+
+class Luck:
+    """How often what goes wrong; `calm` ends that."""
+
+    def __init__(self, rng: random.Random) -> None:
+        self.rng = rng
+        self.is_calm = False
+        self.share = rng.choice((0.0, 0.1, 0.3, 0.6))
+
+    def draw(self, *fates: str) -> str | None:
+        """One of `fates`, None where all goes well."""
+        if self.is_calm or self.rng.random() >= self.share:
+            return None
+        return self.rng.choice(fates)
+
+    def pause(self, *seconds: float) -> float:
+        """How long something takes."""
+        return 0.01 if self.is_calm else self.rng.choice(seconds)
+
+
+class Line:
+    """A provider with a session. `credit`: messages that it still takes, None for any number."""
+
+    def __init__(self, name: str, ledger: Ledger, rng: random.Random, nursery: trio.Nursery) -> None:
+        self.name = name
+        self.luck = Luck(rng)
+        self.credit: int | None = rng.choice((None, None, 3, 20))
+        self.is_down = False
+        self.told: list[Receipt] = []
+        self._ledger = ledger
+        self._nursery = nursery
+        self._keys: dict[str, tuple[int, str]] = {}
+        self._count = 0
+        self._outbox: list[tuple[float, int, Receipt]] = []
+        self._bell = trio.lowlevel.ParkingLot()
+        self._lot = trio.lowlevel.ParkingLot()
+        _lines[name] = self
+
+    def flip(self) -> None:
+        """Up or down."""
+        self.is_down = not self.is_down and not self.luck.is_calm
+        self._lot.unpark_all()
+
+    # The submit side
+
+    async def take(self, send: Send, memory: int) -> Outcome:
+        """What the daemon hears of one message; what happens to it happens here, whether the daemon waits or not."""
+        if self.is_down:
+            return Outcome("unreachable", None, "no link")
+        self._ledger.on_offer(self.name, send.text, self._ledger.now())
+        heard: list[Outcome] = []
+        told = trio.Event()
+
+        def tell(outcome: Outcome) -> None:
+            heard.append(outcome)
+            told.set()
+
+        self._ledger.begin(self.name)
+        self._nursery.start_soon(self._work, send, memory, tell)
+        await told.wait()
+        if heard[0].code == "crash":
+            raise ValueError("a fault of the plugin's")
+        return heard[0]
+
+    async def _work(self, send: Send, memory: int, tell: Callable[[Outcome], None]) -> None:
+        luck = self.luck
+        fate = luck.draw("refuse", "refuse", "refuse", "swallow", "drop", "cut", "cut after", "crash", "lie", "late", "late refusal")
+        await trio.sleep(luck.pause(0.0, 0.01, 0.3, 2.0))
+        outcome: Outcome | None = None
+        if fate == "refuse" and memory and send.key in self._keys:
+            outcome = Outcome("unavailable", "no", "not now")  # what it took it does not refuse for what it says
+        elif fate == "refuse":
+            outcome = Outcome(luck.rng.choice(REFUSALS), "no", "as the dice say")
+        elif fate in ("cut", "crash", "drop", "lie", "late refusal"):
+            self._count += fate == "lie"
+            ref = f"{self.name}{self._count}"
+            outcome = {
+                "cut": Outcome("in_doubt", None, "cut", evidence="cut"),
+                "crash": Outcome("in_doubt", "crash"),
+                "lie": Outcome("accepted", "ok", None, (ref,)),
+            }.get(fate)
+        else:
+            if fate == "late":
+                await trio.sleep(luck.rng.choice((4.0, 7.0, 15.0)))
+            outcome = self._really_take(send, memory)
+            if fate in ("swallow", "cut after"):
+                outcome = None if fate == "swallow" else Outcome("in_doubt", None, "cut", evidence="cut")
+        self._ledger.end(self.name)
+        if outcome is not None:
+            tell(outcome)
+        if fate == "late refusal":
+            await trio.sleep(luck.rng.choice((6.0, 9.0)))
+            if send.key in self._keys:
+                return  # a repeat of it was taken meanwhile
+            self._push(0.0, Receipt("query_error", token=send.attempt, code="refute"))
+
+    def _really_take(self, send: Send, memory: int) -> Outcome:
+        now = self._ledger.now()
+        at, ref = self._keys.get(send.key, (0, ""))
+        if memory and ref and now - at < memory:
+            return Outcome("accepted", "again", None, (ref,))
+        if self.credit is not None:
+            if self.credit <= 0:
+                return Outcome("no_credit", "dry", "no credit")
+            self.credit -= 1
+        self._count += 1
+        ref = f"{self.name}{self._count}"
+        self._keys[send.key] = now, ref
+        self._ledger.take(self.name, send.text)
+        self._plan_receipts(send, ref)
+        return Outcome("accepted", "ok", None, (ref,))
+
+    # Receipts
+
+    def _plan_receipts(self, send: Send, ref: str) -> None:
+        rng, luck = self.luck.rng, self.luck
+        if luck.draw("none", "some"):
+            if rng.random() < 0.4:
+                return
+            for _ in range(rng.randint(1, 4)):
+                by_token = rng.random() < 0.3
+                class_ = rng.choice(SAID)
+                given = Receipt(class_, f"{self.name}9999" if rng.random() < 0.1 else ref, send.attempt if by_token else None)
+                self._push(rng.choice((0.0, 0.0, 0.05, 1.0, 6.0)), given)
+                if rng.random() < 0.3:
+                    self._push(rng.choice((0.0, 2.0)), given)
+            return
+        self._push(luck.pause(0.02, 0.5, 3.0), Receipt(rng.choice(ENDS), ref))
+
+    def _push(self, after: float, receipt: Receipt) -> None:
+        self._count += 1
+        self._outbox.append((trio.current_time() + after, self._count, receipt))
+        self._bell.unpark_all()
+
+    async def serve(self, sink: Port, mute: bool) -> None:
+        """The daemon's session: it says whether there is a link, and takes receipts. What it does not acknowledge comes again."""
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._show_link, sink)
+            while True:
+                if not self._outbox or mute or self.is_down:
+                    await self._wait_for_news()
+                    continue
+                due = min(self._outbox)
+                wait = due[0] - trio.current_time()
+                if wait > 0:
+                    with trio.move_on_after(wait):
+                        await self._bell.park()
+                    continue
+                await self._tell(sink, due)
+
+    async def _wait_for_news(self) -> None:
+        with trio.move_on_after(1.0 if self.is_down else 3600):
+            await self._bell.park()
+
+    async def _tell(self, sink: Port, due: tuple[float, int, Receipt]) -> None:
+        receipt = due[2]
+        try:
+            if receipt.code == "refute":
+                assert receipt.token is not None
+                await sink.refute(receipt.token, Outcome("rejected", "late", "a late answer"))
+            else:
+                await sink([receipt])
+        except Unstored:
+            await trio.sleep(0.5)
+            return
+        self.told.append(receipt)
+        self._outbox.remove(due)
+
+    async def _show_link(self, sink: Port) -> None:
+        while True:
+            sink.report(Outcome("unreachable", None, "the link is down") if self.is_down else None)
+            await self._lot.park()
+
+
+class Front:
+    """An HTTP provider: `twin` answers what comes through; much does not. `is_send` tells a request that carries messages."""
+
+    def __init__(
+        self,
+        name: str,
+        twin: Any,
+        is_send: Callable[[TwinRequest], bool],
+        ledger: Ledger,
+        rng: random.Random,
+        nursery: trio.Nursery,
+    ) -> None:
+        self.name = name
+        self.twin = twin
+        self.luck = Luck(rng)
+        self.is_down = False
+        self._is_send = is_send
+        self._ledger = ledger
+        self._nursery = nursery
+
+    def flip(self) -> None:
+        """Up or down."""
+        self.is_down = not self.is_down and not self.luck.is_calm
+
+    async def open_stream(self) -> trio.abc.Stream:
+        """A connection, unless it is down."""
+        await trio.lowlevel.checkpoint()
+        if self.is_down or self.luck.draw("refused", *["well"] * 9) == "refused":
+            raise ConnectionRefusedError
+        ours, theirs = memory_stream_pair()
+        self._nursery.start_soon(self._serve, theirs)
+        return ours
+
+    async def _serve(self, stream: trio.abc.Stream) -> None:
+        data = b""
+        try:
+            while True:
+                while b"\r\n\r\n" not in data:
+                    more = bytes(await stream.receive_some(65536))
+                    if not more:
+                        return
+                    data += more
+                head, _, data = data.partition(b"\r\n\r\n")
+                first, *rest = head.decode("latin-1").split("\r\n")
+                headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in rest)}
+                while len(data) < int(headers.get("content-length", 0)):
+                    data += bytes(await stream.receive_some(65536))
+                body, data = data, b""
+                method, target, _ = first.split(" ")
+                path, _, query = target.partition("?")
+                self._ledger.begin(self.name)
+                try:
+                    may_go_on = await self._answer(stream, TwinRequest(method, path, query, headers, body))
+                finally:
+                    self._ledger.end(self.name)
+                if not may_go_on:
+                    return
+        except (trio.BrokenResourceError, trio.ClosedResourceError):
+            pass  # the daemon has gone, or does not wait any more
+        finally:
+            await trio.aclose_forcefully(stream)
+
+    async def _answer(self, stream: trio.abc.Stream, request: TwinRequest) -> bool:
+        """Answer one request, or do not. True where another may come on the same connection."""
+        luck, at = self.luck, self._ledger.now()
+        fate = luck.draw(
+            "status", "status", "page", "drop", "reset", "swallow", "cut", "half", "page after", "empty", "garbage", "late", "code"
+        )
+        await trio.sleep(luck.pause(0.0, 0.01, 0.3, 2.0))
+        if fate == "status":
+            code = luck.rng.choice(tuple(STATUSES))
+            await stream.send_all(b"HTTP/1.1 %b %b\r\nContent-Length: 0\r\n\r\n" % (code, STATUSES[code]))
+            return True
+        if fate == "page":
+            await stream.send_all(_write(TwinReply(200, (("Content-Type", "text/html"),), PAGE)))
+            return True
+        if fate == "drop":
+            await trio.sleep(30)
+        if fate in ("drop", "reset"):
+            return False
+        if fate == "late":
+            await trio.sleep(luck.rng.choice((4.0, 7.0, 15.0)))
+        if fate == "code" and self._is_send(request):
+            self.twin.answers.append(luck.rng.choice(("5", "w", "e", "77")))
+        answer = _write(self._take(request, at))
+        if fate == "swallow":
+            await trio.sleep(30)
+        if fate in ("swallow", "cut"):
+            return False
+        if fate == "page after":
+            answer = _write(TwinReply(200, (("Content-Type", "text/html"),), PAGE))
+        elif fate == "empty":
+            answer = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
+        elif fate == "garbage":
+            answer = _write(TwinReply(200, (), luck.rng.randbytes(20)))
+        await stream.send_all(answer[: len(answer) // 2] if fate == "half" else answer)
+        return fate != "half"
+
+    def _take(self, request: TwinRequest, at: int) -> TwinReply:
+        before = len(self.twin.sent)
+        reply: TwinReply = self.twin.answer(request, self._ledger.now())
+        for _, text, _ in self.twin.sent[before:]:
+            self._ledger.on_offer(self.name, text, at)
+            self._ledger.take(self.name, text)
+        return reply
+
+
+def _write(reply: TwinReply) -> bytes:
+    headers = "".join(f"{name}: {value}\r\n" for name, value in reply.headers if name.lower() != "content-length")
+    return f"HTTP/1.1 {reply.status} x\r\n{headers}Content-Length: {len(reply.body)}\r\n\r\n".encode() + reply.body
