@@ -189,13 +189,15 @@ class SmppSession:
         except ValueError as error:  # its text names a field, and no value
             self._note(handover, part, Outcome("unsuitable", "encode", str(error), evidence="not sent"))
 
-    def _refill(self, wire: Wire) -> None:
+    def refill(self, wire: Wire) -> None:
         """The link has room again: first for what waits for it alone."""
         backlog = self._backlogs.get(wire)
         while backlog and wire.link.room > 0:
             handover, part = backlog.popleft()
             if not handover.is_closed:
                 self._write(wire, handover, part)
+        if self._queue:
+            self._pump()
 
     def _note(self, handover: Handover, part: int, outcome: Outcome) -> None:
         """What a part came to; the last one settles the message, or sends again what was refused for now."""
@@ -269,9 +271,6 @@ class SmppSession:
                 self._drop(wire, event)
             elif isinstance(event, Anomaly):
                 log.warning("anomaly link=%s %r", wire.name, event)
-        self._refill(wire)
-        if self._queue:
-            self._pump()
 
     def _hear_response(self, wire: Wire, event: Response) -> None:
         handover, part = cast(Tag, event.tag)

@@ -43,6 +43,9 @@ class Owner(Protocol):
     def hear(self, wire: Wire, events: Sequence[Event]) -> None:
         """What the peer said, or what the link came to. Lost is the last of it."""
 
+    def refill(self, wire: Wire) -> None:
+        """The link may have room again; what made it is heard afterwards."""
+
     def note_up(self, wire: Wire, *, can_send: bool) -> None:
         """The link is bound."""
 
@@ -107,7 +110,7 @@ class Binding:
             if stream is not None:
                 await trio.aclose_forcefully(stream)
             return
-        wire = Wire(self.name, stream, self._limits, self._hear)
+        wire = Wire(self.name, stream, self._limits, self._hear, self._owner.refill)
         try:
             wire.link.bind(self._make_bind(), find_now())
         except ValueError as error:

@@ -5,6 +5,7 @@ sections 4.4.1 and 5.2, and 3GPP TS 23.038, section 4, for the data_coding of a 
 """
 
 from collections.abc import Mapping, Sequence, Set
+from functools import lru_cache
 from typing import NamedTuple
 
 from broker.provider.contract import Send, Unsuitable
@@ -186,6 +187,10 @@ def write_validity(keys: SmppKeys, left: int) -> str:
     """`left` milliseconds as a relative time (7.1.1.2): days, hours, minutes, seconds. At most a month, which SMSCs cut anyway."""
     if not keys.validity:
         return ""
-    seconds = max(min(left, keys.longest_validity, 30 * DAY) // SECOND, 1)
+    return _show_relative(max(min(left, keys.longest_validity, 30 * DAY) // SECOND, 1))
+
+
+@lru_cache(maxsize=1024)  # most messages have one of a few validities, and leave within the second
+def _show_relative(seconds: int) -> str:
     days, seconds = divmod(seconds, 86_400)
     return f"0000{days:02d}{seconds // 3600:02d}{seconds // 60 % 60:02d}{seconds % 60:02d}000R"

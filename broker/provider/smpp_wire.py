@@ -1,7 +1,8 @@
 """One connection to an SMSC: the trio shell over `broker.smpp.Link`. Reads, writes, keeps its times; decides nothing about a message.
 
-Two tasks, one that reads and one that writes and keeps time, and none for a message. Events go to whoever owns the wire, at once and
-in order. What was handed to the stream counts as sent; what was not, is told apart by `unsent`.
+Two tasks, one that reads and one that writes and keeps time, and none for a message. Events go to whoever owns the wire, in order, and
+behind what the room that they made is used for: to settle a hundred messages takes as long as some round trips, and the peer is not to
+wait for it. What was handed to the stream counts as sent; what was not, is told apart by `unsent`.
 """
 
 import logging
@@ -21,6 +22,7 @@ WRITE_TIMEOUT = 30.0
 """Seconds that a peer may take to read what we write."""
 
 Hear = Callable[["Wire", Sequence[Event]], None]
+Refill = Callable[["Wire"], None]
 
 
 def find_now() -> int:
@@ -29,14 +31,16 @@ def find_now() -> int:
 
 
 class Wire:
-    """One connection, bound or not. `name` is for the log; `hear` is told every event."""
+    """One connection, bound or not. `name` is for the log; `hear` is told every event, and before it `refill` that there may be room."""
 
-    def __init__(self, name: str, stream: trio.abc.Stream, limits: Limits, hear: Hear) -> None:
+    def __init__(self, name: str, stream: trio.abc.Stream, limits: Limits, hear: Hear, refill: Refill) -> None:
         self.name = name
         self.stream = stream
         self.link = Link("esme", limits, find_now())
         self.unsent: list[object] = []
         self._hear = hear
+        self._refill = refill
+        self._unheard: list[Event] = []
         self._lot = trio.lowlevel.ParkingLot()
         self._over = trio.Event()
         self._is_awake = True
@@ -85,8 +89,17 @@ class Wire:
                 self._lose("eof")
                 scope.cancel()  # nobody reads what is being written
                 return
-            self._tell(self.link.feed(bytes(data), find_now()))
+            self._unheard += self.link.feed(bytes(data), find_now())
+            self._refill(self)
             self.wake()
+            if self.unsent:
+                # Now the other task writes: of two that are ready, trio may take either first, and the second time this one again.
+                # Shielded: what came is told, whatever is cancelled meanwhile.
+                await trio.lowlevel.cancel_shielded_checkpoint()
+                await trio.lowlevel.cancel_shielded_checkpoint()
+            self._tell()
+            if self.link.is_leaving:  # whoever heard may have wanted to
+                self.wake()
 
     async def _write(self) -> None:
         link = self.link
@@ -104,7 +117,11 @@ class Wire:
                 with trio.CancelScope(deadline=trio.current_time() + 3600 if deadline is None else deadline / 1000):
                     await self._lot.park()
             self._is_awake = True
-            self._tell(link.tick(find_now()))  # also while there is always more to write: time passes then too
+            due = link.tick(find_now())  # also while there is always more to write: time passes then too
+            if due:
+                self._unheard += due
+                self._refill(self)
+                self._tell()
 
     async def _send(self, data: bytes) -> bool:
         try:
@@ -118,11 +135,14 @@ class Wire:
             return False
         return True
 
-    def _tell(self, events: Sequence[Event]) -> None:
+    def _tell(self) -> None:
+        """What is not told yet, in order: either task may come first."""
+        events, self._unheard = self._unheard, []
         if events:
             self._hear(self, events)
 
     def _lose(self, reason: LostReason) -> None:
         """The connection is gone, if it was not over already."""
         if not self.link.is_over:
-            self._tell([Lost(reason, tuple(self.link.lose()))])
+            self._unheard.append(Lost(reason, tuple(self.link.lose())))
+        self._tell()

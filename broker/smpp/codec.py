@@ -6,6 +6,7 @@ answer. `fields` holds the layouts; the two PDUs of the hot path, submit_sm and 
 The truth is the manual, sections 3 and 4.
 """
 
+from functools import lru_cache
 from struct import Struct
 from typing import Final
 
@@ -101,49 +102,60 @@ def decode(frame: bytes) -> tuple[Header, Pdu]:
 
 
 def _write_short(pdu: ShortMessage) -> bytes:
-    service, source, dest = pdu.service_type, pdu.source_addr, pdu.destination_addr
-    schedule, validity, message = pdu.schedule_delivery_time, pdu.validity_period, pdu.short_message
-    # One look at all strings together: a NUL more than the four that join them is inside one of them.
-    joined = f"{service}\0{source}\0{dest}\0{schedule}\0{validity}"
-    if (
-        not joined.isascii()
-        or joined.count("\0") != 4
-        or len(source) > 20
-        or len(dest) > 20
-        or len(service) > 5
-        or len(message) > 254
-        or (schedule and not is_time(schedule))
-        or (validity and not is_time(validity))
-    ):
-        complain(pdu)
+    dest, message = pdu.destination_addr, pdu.short_message
     try:
-        body = b"%b\0%c%c%b\0%c%c%b\0%c%c%c%b\0%b\0%c%c%c%c%c%b" % (
-            service.encode(),
-            pdu.source_addr_ton,
-            pdu.source_addr_npi,
-            source.encode(),
-            pdu.dest_addr_ton,
-            pdu.dest_addr_npi,
-            dest.encode(),
+        # All but the recipient and the text come again and again: what is around them is written once for many.
+        source = _write_source(pdu.service_type, pdu.source_addr_ton, pdu.source_addr_npi, pdu.source_addr)
+        middle = _write_middle(
             pdu.esm_class,
             pdu.protocol_id,
             pdu.priority_flag,
-            schedule.encode(),
-            validity.encode(),
+            pdu.schedule_delivery_time,
+            pdu.validity_period,
             pdu.registered_delivery,
             pdu.replace_if_present_flag,
             pdu.data_coding,
             pdu.sm_default_msg_id,
-            len(message),
-            message,
         )
-    except (OverflowError, TypeError):  # a number that is no octet: say which
+        if not dest.isascii() or "\0" in dest or len(dest) > 20 or len(message) > 254:
+            raise ValueError
+        numbers = pdu.dest_addr_ton, pdu.dest_addr_npi
+        body = b"%b%c%c%b\0%b%c%b" % (source, *numbers, dest.encode(), middle, len(message), message)
+    except (ValueError, OverflowError, TypeError):  # say which field it is
         complain(pdu)
     if pdu.tlvs:
         if message and find_value(pdu.tlvs, MESSAGE_PAYLOAD) is not None:
             raise ValueError("message_payload: the text stands in short_message already")
         body += write_tlvs(pdu.tlvs)
     return body
+
+
+@lru_cache(maxsize=256)
+def _write_source(service: str, ton: int, npi: int, source: str) -> bytes:
+    """The body's beginning: service_type and the sender's address. Raises ValueError, OverflowError or TypeError."""
+    joined = f"{service}\0{source}"
+    if joined.count("\0") != 1 or len(service) > 5 or len(source) > 20:
+        raise ValueError
+    return b"%b\0%c%c%b\0" % (service.encode("ascii"), ton, npi, source.encode("ascii"))
+
+
+@lru_cache(maxsize=1024)
+def _write_middle(
+    esm_class: int,
+    protocol: int,
+    priority: int,
+    schedule: str,
+    validity: str,
+    registered: int,
+    replace: int,
+    coding: int,
+    default: int,
+) -> bytes:
+    """What stands between the recipient and sm_length. Raises ValueError, OverflowError or TypeError."""
+    first, second = schedule.encode("ascii"), validity.encode("ascii")
+    if (schedule and not is_time(schedule)) or (validity and not is_time(validity)):
+        raise ValueError
+    return b"%c%c%c%b\0%b\0%c%c%c%c" % (esm_class, protocol, priority, first, second, registered, replace, coding, default)
 
 
 def _read_short(kind: type[ShortMessage], status: int, frame: bytes) -> Pdu:

@@ -51,6 +51,8 @@ def _convert(ref: str, way: Way) -> tuple[str, ...]:
         return (ref,)
     if way == "loose":
         bare = ref.lstrip("0") or ref
+        if bare is ref and ref.isdecimal():
+            return (ref,)  # the usual id: no letters, no zeros before it
         return (ref, ref.lower(), ref.upper(), bare, bare.lower(), bare.upper())
     number = _read(ref, 10 if way == "decimal" else 16)
     if number is None:

@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from broker.smpp import receipt as receipts
 from broker.smpp import tlv
 from broker.smpp.pdu import DataSm, DeliverSm
 from broker.smpp.receipt import is_receipt, read_date, read_fields, read_lookup, read_receipt, read_state
@@ -241,3 +242,20 @@ def test_anything_is_read_without_an_error(octets: bytes, coding: int, esm_class
 def test_whatever_the_text_says_the_fields_stay(fields: dict[str, str], tail: str) -> None:
     written = " ".join(f"{key}:{value}" for key, value in fields.items())
     assert read_fields(f"{written} text:{tail}") == fields
+
+
+VALUES = st.text("0aZ:-_.\xe9id", max_size=5)
+
+
+@given(
+    *(st.lists(VALUES, min_size=7, max_size=7), st.sampled_from((" ", "  ", "\n", "\t", ": "))),
+    *(st.sampled_from(("", " text:", " Text: x stat:FINE", " text:a\nerr:1", " imsi:1", "text:", " ")), st.booleans()),
+)
+def test_the_usual_text_is_read_as_token_by_token(values: list[str], blank: str, tail: str, is_upper: bool) -> None:
+    keys = ("id", "sub", "dlvrd", "submit date", "done date", "stat", "err")
+    text = " ".join(f"{key.upper() if is_upper else key}:{value}" for key, value in zip(keys, values, strict=True)) + tail
+    texts = (text, text.replace(" ", blank, 1), text.replace(" ", blank))
+    found = [read_fields(each) for each in texts]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(receipts, "_is_usual", lambda text: None)
+        assert found == [read_fields(each) for each in texts]

@@ -204,7 +204,8 @@ async def test_times_pass_while_there_is_always_something_to_write(autojump_cloc
     """The peer reads slowly and never answers: what is written meanwhile may not hold up the response timers."""
     ours, theirs = memory_stream_pair()
     heard: list[Event] = []
-    wire = Wire("a/1", ours, Limits(window=100, response_timeout=5_000, enquire_every=0), lambda _, events: heard.extend(events))
+    limits = Limits(window=100, response_timeout=5_000, enquire_every=0)
+    wire = Wire("a/1", ours, limits, lambda _, events: heard.extend(events), lambda _: None)
     wire.link.bind(BindTransmitter("demo"), find_now())
     ours.send_stream.send_all_hook = partial(trio.sleep, 1)
     async with trio.open_nursery() as nursery:

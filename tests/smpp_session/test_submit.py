@@ -119,6 +119,19 @@ async def test_the_window_is_never_passed(autojump_clock: MockClock) -> None:
         assert trio.current_time() - begun == pytest.approx(1.0, abs=0.05)  # ten windows of 100 ms, none wasted
 
 
+async def test_the_window_is_filled_before_answers_are_settled(autojump_clock: MockClock) -> None:
+    """To settle takes a while, as a round of the journal does: the SMSC has the next message before it."""
+    async with bound(SmscTwin(delay=100), window=3) as rig:
+        seen: list[tuple[int, int]] = []
+
+        def settle(index: int, outcome: Outcome) -> None:
+            [wire] = rig.session._wires
+            seen.append((wire.link.outstanding, len(wire.unsent)))
+
+        await rig.session.submit([make_valid(n=n) for n in range(6)], settle)
+        assert seen == [(3, 0)] * 3 + [(0, 0)] * 3
+
+
 async def test_answers_in_any_order(autojump_clock: MockClock) -> None:
     async with bound(SmscTwin(delay=10, shuffle=5), window=100) as rig:
         outcomes = await rig.submit(*(make_valid(f"text {n}", n=n) for n in range(100)))
