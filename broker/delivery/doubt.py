@@ -13,7 +13,7 @@ import msgspec
 import trio
 
 from broker.delivery.exchange import Exchange
-from broker.delivery.partial import debit
+from broker.delivery.partial import debit, find_ref, hold
 from broker.delivery.receipts import claim
 from broker.policy import Decision, decide, prove_all
 from broker.policy.doubt import find_due, judge_replay, plan_doubt
@@ -138,7 +138,8 @@ async def replay(ex: Exchange, lane: "Lane", message: Message, attempt: Attempt)
 async def refute(ex: Exchange, lane: "Lane", attempt_id: str, outcome: Outcome) -> None:
     """The answer to an attempt of `lane`'s came late, and refuses it: return when that is durable, or no attempt is in doubt any more.
 
-    An attempt that was abandoned becomes a refused one, and its message stays what it is: another copy was sent. Raises Unstored.
+    An attempt that was abandoned becomes a refused one, and its message stays what it is: another copy was sent. `outcome` in doubt: of
+    some parts it is known that they were refused, of others that they were taken. Raises Unstored.
     """
     id_, _, n = attempt_id.rpartition("/")
     while True:
@@ -154,7 +155,11 @@ async def refute(ex: Exchange, lane: "Lane", attempt_id: str, outcome: Outcome) 
             told.set()
 
         detail = f"refused, as a late answer says: {outcome.code or outcome.class_}"
-        if attempt.state == "in_doubt":
+        if outcome.class_ == "in_doubt":
+            if attempt.state != "in_doubt" or live.message.status != "in_doubt" or ex.now() >= live.message.valid_until:
+                return  # it waits for a person by now, or its end does not hang on this
+            hold(ex, lane, live.message, attempt, outcome, heard)
+        elif attempt.state == "in_doubt":
             resolve_refused(ex, live.message, attempt, detail, heard, outcome)
         else:
             _note(ex, live.message, attempt, Shut(attempt.n, ("abandoned",), "refused", None), detail, heard)
@@ -188,7 +193,7 @@ def resolve_accepted(
         status, lane_name, final_at = "sent", lane.name, None
         next_at = find_next_query(lane.settings, attempt.closed_at or now, now, lane.can_query and bool(refs))
     change = Change(status, detail, lane_name, next_at, None, None, None, final_at)
-    ref = refs[0] if refs else None
+    ref = find_ref(refs)
     entries = [ex.teller.tell(message, "sent", now, attempt, detail=detail, ref=ref)]
     if status != "sent":
         entries.append(ex.teller.tell(message, status, now, attempt, detail=detail, ref=ref))

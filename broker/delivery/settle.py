@@ -12,6 +12,7 @@ from broker.delivery.exchange import Exchange
 from broker.delivery.flight import Flight
 from broker.delivery.lookups import end_lookup
 from broker.delivery.notes import judge_blocked, note_outcome, suppress
+from broker.delivery.partial import find_ref
 from broker.delivery.receipts import claim
 from broker.policy import Decision, Sides, decide, lay_out_partial
 from broker.policy.doubt import plan_doubt
@@ -119,7 +120,7 @@ def _guard_poison(flight: Flight, outcome: Outcome, decision: Decision) -> Decis
 def _write_up(ex: Exchange, flight: Flight, outcome: Outcome, decision: Decision, now: int) -> tuple[Change, tuple[Entry, ...]]:
     """The message's change and its events."""
     message, attempt, lane = flight.message, flight.attempt, flight.lane
-    ref = outcome.refs[0] if outcome.refs else None
+    ref = find_ref(outcome.refs)
     status, next_at, final_at = decision.status, decision.at, None
     kind = decision.kind
     progress = None if kind in ("sent", "doubt") and message.progress.rule is None else decision.progress

@@ -278,7 +278,9 @@ class Port(Protocol):
         """
 
     async def refute(self, attempt: str, outcome: Outcome) -> None:
-        """The provider's answer to an attempt in doubt came late, and refuses it whole. Return after the commit. Raises Unstored."""
+        """The provider's answer to an attempt in doubt came late, and refuses it whole; or, `outcome` being in doubt, some of its parts
+        while others are taken (`evidence` "partial"). Return after the commit. Raises Unstored.
+        """
 
     async def keep(self, changes: Changes) -> None:
         """Make durable what is no message yet, such as a part of a long one; return after the commit. Raises Unstored."""

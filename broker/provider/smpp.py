@@ -291,14 +291,18 @@ class SmppSession:
             self._note(handover, part, outcome)
 
     def _prove(self, handover: Handover, part: int, outcome: Outcome) -> None:
-        """The response to a message that is settled already, in doubt."""
+        """The response to a part of a message that is settled already, in doubt: proof of that part alone."""
         if isinstance(handover, Question):
             return
         log.warning("late response account=%s attempt=%s class=%s code=%s", self.name, handover.attempt, outcome.class_, outcome.code)
         whole = handover.amend(part, outcome)
         if outcome.class_ == "accepted":
-            self._inbox.prove(Receipt("progress", outcome.refs[0] if outcome.refs else None, handover.attempt, detail="late response"))
-        elif whole.class_ not in ("accepted", "in_doubt"):
+            refs = outcome.refs or (None,)
+            if whole.class_ == "accepted" and len(handover.pdus) > 1:
+                refs += (None,) * (len(handover.pdus) - len([ref for ref in whole.refs if ref]))  # the parts that were taken without an id
+            for ref in refs:
+                self._inbox.prove(Receipt("progress", ref, handover.attempt, detail="late response"))
+        if whole.evidence == "partial" or whole.class_ not in ("accepted", "in_doubt"):
             self._inbox.refute(handover.attempt, whole)
 
     def _drop(self, wire: Wire, event: Lost) -> None:

@@ -131,8 +131,8 @@ def sum_up(outcomes: Sequence[Outcome]) -> Outcome:
     doubted = [outcome for outcome in outcomes if outcome.class_ == "in_doubt"]
     refused = [outcome for outcome in outcomes if outcome.class_ not in ("accepted", "in_doubt")]
     refs = tuple(outcome.refs[0] if outcome.class_ == "accepted" and outcome.refs else "" for outcome in outcomes)
-    refs = refs if any(refs) else ()
     if not refused and not doubted:
+        refs = refs if any(refs) else ()
         odd = next((outcome for outcome in outcomes if outcome.evidence), outcomes[0])
         return Outcome("accepted", odd.code, odd.detail, refs, evidence=odd.evidence)
     if taken and refused:

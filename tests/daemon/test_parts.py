@@ -145,6 +145,47 @@ async def test_a_doubt_with_some_ids_is_ended_by_all_parts_only(house: House, au
     assert path_of(reply)[-1] == ("sent", "a", "progress")
 
 
+async def test_late_proof_is_of_one_part_though_none_had_an_id(house: House, autojump_clock: MockClock) -> None:
+    id_ = await take(house, text=LONG)
+    session(house).answer(f"{id_}/1", Outcome("in_doubt", None, "no response", ("", "", "", ""), evidence="timeout"))
+    await house.until(id_, "in_doubt")
+    for ref in "324":
+        await session(house).hear(Receipt("progress", ref, f"{id_}/1"), Receipt("delivered", ref))
+        reply = await house.until(id_, "in_doubt")
+        assert [each["state"] for each in reply["attempts"]] == ["in_doubt"]
+    await session(house).hear(Receipt("progress", "1", f"{id_}/1"))
+    reply = await house.until(id_, "sent")
+    assert sorted(reply["attempts"][0]["provider_refs"]) == ["1", "2", "3", "4"]
+    await session(house).hear(Receipt("delivered", "1"))
+    await house.until(id_, "delivered")
+
+
+async def test_a_late_refusal_of_one_part_waits_for_a_person(make_house: MakeHouse, autojump_clock: MockClock) -> None:
+    """What is known by then is as if it had been known at once: no failover, for the handset has some of it."""
+    settings = rule("a", "b", in_doubt="failover", doubt_wait="20s")
+    house = await make_house({"providers": {"a": hand(splits=True), "b": hand(splits=True)}, "rules": [settings]})
+    id_ = await take(house, text=LONG)
+    session(house).answer(f"{id_}/1", Outcome("in_doubt", None, "no response", ("1", "", "", ""), evidence="timeout"))
+    await house.until(id_, "in_doubt")
+    port = session(house).port
+    assert port is not None
+    await session(house).hear(Receipt("progress", "3", f"{id_}/1"))  # as it came: its place is not said
+    late = Outcome("in_doubt", "0x58", "partial 2/4", ("1", "", "3", ""), evidence="partial")
+    for _ in range(2):
+        await port.refute(f"{id_}/1", late)
+    await trio.sleep(100)
+    reply = await house.until(id_, "held")
+    assert (reply["message"]["detail"], reply["attempts"][0]["detail"], reply["attempts"][0]["code"]) == ("partial", "partial 2/4", "0x58")
+    assert (len(session(house, "b").sent), house.ex.queued) == (0, 1)
+    await session(house).hear(Receipt("progress", "4", f"{id_}/1"))
+    assert house.find(id_) == "held"
+    await session(house).hear(Receipt("delivered", "1"), Receipt("delivered", "3"), Receipt("delivered", "4"))
+    assert house.find(id_) == "held"  # the second is missing, wherever the others' ids stand
+    assert (await house.order("release", id=id_))["ids"] == [id_]
+    await house.until(id_, "sending")
+    assert house.ex.queued == 0
+
+
 async def test_what_was_sent_is_what_is_paid(house: House, autojump_clock: MockClock) -> None:
     id_ = await take(house, text=LONG)
     session(house).answer(f"{id_}/1", Outcome("accepted", None, None, ("1",), parts=6))

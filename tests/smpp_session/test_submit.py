@@ -77,15 +77,15 @@ async def test_a_late_refusal_is_proof_too(autojump_clock: MockClock) -> None:
 
 
 @pytest.mark.parametrize(
-    ("answers", "is_refuted"),
-    [(["late refusal"] * 3, True), (["late refusal", "0x00", "0x00"], False), (["late refusal", "silent", "0x08"], False)],
+    ("answers", "told"),
+    [(["late refusal"] * 3, ["unavailable"]), (["late refusal", "0x00", "0x00"], ["in_doubt"]), (["late refusal", "silent", "0x08"], [])],
 )
-async def test_late_refusals_of_parts(answers: list[str], is_refuted: bool, autojump_clock: MockClock) -> None:
-    """Only when each part was refused is the message known not to have been sent."""
+async def test_late_refusals_of_parts(answers: list[str], told: list[str], autojump_clock: MockClock) -> None:
+    """Only when each part was refused is the message known not to have been sent; where others were taken, that this one is missing."""
     async with bound(SmscTwin(answers=answers, late=25_000, receipts=None)) as rig:
         assert (await rig.send(LONG)).class_ == "in_doubt"
         await trio.sleep(20)
-        assert [attempt for attempt, _ in rig.port.refuted] == ["m1/1"] * is_refuted
+        assert [(attempt, outcome.class_) for attempt, outcome in rig.port.refuted] == [("m1/1", class_) for class_ in told]
 
 
 async def test_nothing_is_bound(autojump_clock: MockClock) -> None:
@@ -241,6 +241,37 @@ async def test_a_part_without_an_answer(autojump_clock: MockClock) -> None:
         assert (outcome.class_, outcome.evidence, outcome.refs) == ("in_doubt", "timeout", ("1000001", "", "1000003"))
         await trio.sleep(20)
         assert [(receipt.token, receipt.ref) for receipt in rig.port.receipts] == [("m1/1", "1000002")]
+
+
+async def test_late_answers_prove_one_part_each(autojump_clock: MockClock) -> None:
+    """None was answered in time: nobody may take the first late one for the whole."""
+    async with bound(SmscTwin(answers=["late", "late", "silent"], late=30_000, receipts=None)) as rig:
+        outcome = await rig.send(LONG)
+        assert (outcome.class_, outcome.evidence, outcome.refs) == ("in_doubt", "timeout", ("", "", ""))
+        await trio.sleep(20)
+        assert [(receipt.token, receipt.ref) for receipt in rig.port.receipts] == [("m1/1", "1000001"), ("m1/1", "1000002")]
+        assert rig.port.refuted == []
+
+
+@pytest.mark.parametrize("answers", [["0x00", "late refusal", "0x00"], ["0x00", "late refusal", "late"]])
+async def test_a_late_refusal_of_one_part_leaves_it_missing(answers: list[str], autojump_clock: MockClock) -> None:
+    async with bound(SmscTwin(answers=answers, late=25_000, receipts=None)) as rig:
+        outcome = await rig.send(LONG)
+        assert (outcome.class_, outcome.evidence, outcome.refs[:2]) == ("in_doubt", "timeout", ("1000001", ""))
+        await trio.sleep(20)
+        attempt, found = rig.port.refuted[-1]
+        ref = "1000002"  # the second that was taken
+        assert (attempt, found.class_, found.evidence, found.detail) == ("m1/1", "in_doubt", "partial", "partial 2/3")
+        assert found.refs == ("1000001", "", ref)
+
+
+async def test_late_answers_without_ids(autojump_clock: MockClock) -> None:
+    """One part was taken without an id in time, the other late: the last one says that none is missing."""
+    async with bound(SmscTwin(answers=["no id", "late"], late=25_000, receipts=None)) as rig:
+        outcome = await rig.send("0123456789" * 20)
+        assert (outcome.class_, outcome.refs) == ("in_doubt", ("", ""))
+        await trio.sleep(20)
+        assert [receipt.ref for receipt in rig.port.receipts] == ["1000002", None]
 
 
 async def test_parts_wait_for_the_window_of_their_link(autojump_clock: MockClock) -> None:
