@@ -22,11 +22,14 @@ from broker.smpp.ids import IdForm
 from broker.smpp.pdu import DataSm, DeliverSm
 from broker.smpp.receipt import Report, is_receipt, read_receipt
 from broker.smpp.statuses import ESME_RX_T_APPN
+from broker.words.clock import DAY
 
 log = logging.getLogger("broker.provider")
 
 AGAIN = 1.0
 """Seconds before what nobody else would tell again is tried once more."""
+ID_FORM = "id_form"
+"""The name under which is kept how the SMSC's receipts write ids; a part's name has strokes in it."""
 Held = tuple[Wire, int]
 """Whom to acknowledge: the link and the peer's sequence."""
 Told = tuple[Receipt, str | None]
@@ -61,6 +64,8 @@ class Inbox:
         self._own = keys.data_coding
         self._joiner = Joiner(keys.join_wait)
         self._ids = IdForm(keys.id_form)
+        self._smsc = f"{keys.host}:{keys.port}"
+        self._kept_form: tuple[str | None, int] = (None, 0)  # the way that is kept, and since when
         self._is_plain = False  # ids come as they were given, time and again: of the next that does nothing is learnt
         self._waiting: list[tuple[Wire, Request]] = []
         self._proofs: list[Receipt] = []
@@ -84,7 +89,7 @@ class Inbox:
 
     async def run(self, sink: Port) -> None:
         """Hand over, until cancelled."""
-        self._joiner.load(sink.read_kept(), sink.now())
+        self._adopt(self._load(sink))
         while True:
             await self._wait(sink)
             is_told = await self._tell_refusals(sink)
@@ -184,9 +189,31 @@ class Inbox:
                         self._is_plain = stored == written and self._ids.settled == "loose"
         except Unstored:
             status = ESME_RX_T_APPN
-            self._joiner.load(sink.read_kept(), sink.now())  # what is not durable comes again
+            self._load(sink)  # what is not durable comes again
         for wire, sequence in batch.acks:
             wire.link.answer(sequence, status)
         for wire in {wire for wire, _ in batch.acks}:
             wire.wake()
+        if self._kept_form[0] != self._ids.settled or (self._kept_form[0] and sink.now() >= self._kept_form[1] + DAY):
+            await self._keep_form(sink)
         return not status
+
+    def _load(self, sink: Port) -> dict[str, Any]:
+        """Take up the parts that were kept; what else was."""
+        kept = sink.read_kept()
+        form = kept.pop(ID_FORM, {})
+        self._joiner.load(kept, sink.now())
+        return form
+
+    def _adopt(self, form: dict[str, Any]) -> None:
+        """What was learnt of this SMSC before a restart, so that receipts for what was sent before it are found in that way alone."""
+        if form.get("smsc") == self._smsc:
+            self._ids.adopt(form["way"])
+            self._kept_form = self._ids.settled, form["at"]
+
+    async def _keep_form(self, sink: Port) -> None:
+        """Keep what is learnt by now; again each day, for what is old is dropped ([store].keep)."""
+        now, way = sink.now(), self._ids.settled
+        with suppress(Unstored):  # then after the next batch
+            await sink.keep(((ID_FORM, None if way is None else {"at": now, "smsc": self._smsc, "way": way}),))
+            self._kept_form = way, now

@@ -100,6 +100,12 @@ class IdForm:
             return forms(ref, self._form)
         return _list_forms(ref, (self.settled,))
 
+    def adopt(self, way: str) -> None:
+        """Take up what was settled before a restart. A word that is no way changes nothing."""
+        if self._form == "auto":
+            self.settled = self._last = next((each for each in _LEARNT if each == way), None)
+            self._count = SURE if self.settled else 0
+
     def learn(self, ref: str, stored: str | None) -> None:
         """A receipt's `ref` was found as the response's `stored`, or not found at all (None)."""
         if self._form != "auto":

@@ -117,3 +117,16 @@ async def test_an_smsc_that_is_asked(make_house: MakeHouse, autojump_clock: Mock
     assert house.find(id_) == "sent"
     next(iter(house.twins["a"].taken.values())).state = "DELIVRD"
     await house.until(id_, "delivered", within=20)
+
+
+async def test_how_ids_are_written_is_known_after_a_restart(make_house: MakeHouse, autojump_clock: MockClock) -> None:
+    house = await make(make_house, {"ids": ("hex", "decimal")})
+    for n in range(5):
+        await house.until(await house.take(text=f"{TEXT} {n}"), "delivered", within=10)
+    await house.stop()
+    await house.start(house._nursery)
+    lane = house.ex.lanes["a"]
+    assert lane.carrier.session is not None
+    await trio.sleep(1)
+    assert lane.carrier.session._inbox._ids.settled == "decimal"  # type: ignore[attr-defined]  # it is by SMPP
+    await house.until(await house.take(), "delivered", within=10)

@@ -87,6 +87,20 @@ def test_what_shows_nothing_settles_nothing() -> None:
     assert learnt.settled is None
 
 
+def test_what_was_learnt_is_taken_up() -> None:
+    again = IdForm()
+    again.adopt("nonsense")
+    assert again.settled is None
+    again.adopt("decimal")
+    assert again.forms("18")[0] == "12"
+    assert "18" not in again.forms("18")
+    again.learn("abc", "abc")  # and holds no more than it did before
+    assert again.settled is None
+    fixed = IdForm("text")
+    fixed.adopt("decimal")
+    assert fixed.forms("18") == ("18",)
+
+
 def test_contrary_evidence_unsettles() -> None:
     learnt = IdForm()
     for _ in range(SURE):

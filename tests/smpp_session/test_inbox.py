@@ -13,7 +13,7 @@ from broker.smpp.pdu import DeliverSm
 from broker.smpp.tlv import Sar, make_sar
 from broker.text import Concat
 from broker.text.header import write_header
-from tests.smpp_session.rig import bound, make_valid
+from tests.smpp_session.rig import Rig, bound, make_valid
 
 
 def make_mo(text: bytes | str = b"hello", sender: str = "306912345678", **more: object) -> DeliverSm:
@@ -117,6 +117,35 @@ async def test_the_form_of_ids_is_learnt(autojump_clock: MockClock) -> None:
             await trio.sleep(0.1)
         assert len(rig.port.receipts[0].forms) > len(rig.port.receipts[-1].forms)
         assert rig.port.receipts[-1].ref == rig.outcomes[0].refs[0]
+
+
+async def learn(rig: Rig, count: int = 5) -> None:
+    """Some messages whose receipts are found."""
+    rig.port.stored.update(f"{ref:x}" for ref in range(1_000_000, 1_001_000))
+    for n in range(count):
+        await rig.send(n=n)
+        await trio.sleep(0.1)
+
+
+@pytest.mark.parametrize(("host", "is_known"), [("smsc.test", True), ("other.test", False)])
+async def test_what_was_learnt_outlives_us(host: str, is_known: bool, autojump_clock: MockClock) -> None:
+    async with bound(SmscTwin(ids=("hex", "decimal"))) as rig:
+        rig.port.is_full = True
+        await learn(rig)
+        assert rig.port.kept == {}
+        rig.port.is_full = False
+        await trio.sleep(5)
+        [(name, kept)] = rig.port.kept.items()
+        assert (name, kept["way"]) == ("id_form", "decimal")
+        until = rig.port.now()
+        assert kept["at"] <= until
+    async with bound(SmscTwin(ids=("hex", "decimal")), kept=rig.port.kept, host=host) as rig:
+        await learn(rig, 1)
+        [receipt] = rig.port.receipts
+        assert (receipt.ref == rig.outcomes[0].refs[0] and "1000001" not in receipt.forms) == is_known
+        await trio.sleep(86_400)
+        await learn(rig)
+        assert rig.port.kept["id_form"]["at"] > until + 86_000_000  # or retention would take it
 
 
 async def test_a_receipt_may_come_before_the_answer(autojump_clock: MockClock) -> None:
