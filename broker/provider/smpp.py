@@ -19,7 +19,7 @@ from broker.provider.contract import Ask, Outcome, Port, Receipt, Send, Settle, 
 from broker.provider.smpp_binding import Binding, OpenStream, Role
 from broker.provider.smpp_compose import compose, compose_text, make_query, measure
 from broker.provider.smpp_inbox import Inbox, read_report
-from broker.provider.smpp_keys import SmppKeys, check_keys, narrow
+from broker.provider.smpp_keys import MOST_PASSWORD, SmppKeys, check_keys, narrow
 from broker.provider.smpp_parts import Handover, Question, combine, doubt
 from broker.provider.smpp_wire import Wire, find_now
 from broker.smpp.events import Anomaly, Doubt, Event, LateResponse, Lost, Request, Response
@@ -28,7 +28,18 @@ from broker.smpp.receipt import Report
 from broker.smpp.statuses import ESME_RINVBNDSTS
 from broker.words.outcome import OutcomeClass
 
-__all__ = ["Dialect", "SmppKeys", "SmppSession", "check_keys", "compose", "compose_text", "measure", "narrow", "read_report"]
+__all__ = [
+    "MOST_PASSWORD",
+    "Dialect",
+    "SmppKeys",
+    "SmppSession",
+    "check_keys",
+    "compose",
+    "compose_text",
+    "measure",
+    "narrow",
+    "read_report",
+]
 
 log = logging.getLogger("broker.provider")
 
@@ -297,9 +308,9 @@ class SmppSession:
         log.warning("late response account=%s attempt=%s class=%s code=%s", self.name, handover.attempt, outcome.class_, outcome.code)
         whole = handover.amend(part, outcome)
         if outcome.class_ == "accepted":
-            refs = outcome.refs or (None,)
-            if whole.class_ == "accepted" and len(handover.pdus) > 1:
-                refs += (None,) * (len(handover.pdus) - len([ref for ref in whole.refs if ref]))  # the parts that were taken without an id
+            refs: list[str | None] = [*outcome.refs] or [None]
+            if whole.class_ == "accepted":
+                refs += [None] * whole.refs.count("")  # none is missing: so were taken those that have no id
             for ref in refs:
                 self._inbox.prove(Receipt("progress", ref, handover.attempt, detail="late response"))
         if whole.evidence == "partial" or whole.class_ not in ("accepted", "in_doubt"):

@@ -25,7 +25,8 @@ class SmppKeys(msgspec.Struct, frozen=True, kw_only=True):
 
     Where: `host`, `port` of the SMSC; `tls`: TLS from the first octet, its certificate verified against `tls_ca` (a PEM file) or the
     system's own.
-    Who: `username` (system_id), `password`, `system_type`.
+    Who: `username` (system_id), `password`, `system_type`; `long_login`: this SMSC takes a password of more than the 8 characters
+    that SMPP 3.4 has room for.
     Links: `bind`: `transceiver`, or `pair`, a transmitter and a receiver; `binds`: how many of them; `window`: submits of one link
     that wait for their answer; `enquire_every`: silence after which enquire_link asks; `response_timer`: how long an answer may take,
     then its message is in doubt; less than the provider's `timeout`.
@@ -45,6 +46,7 @@ class SmppKeys(msgspec.Struct, frozen=True, kw_only=True):
     port: int = 2775
     username: str = ""
     password: Secret = Secret("")
+    long_login: bool = False
     tls: bool = False
     tls_ca: str | None = None
     system_type: str = ""
@@ -92,6 +94,8 @@ _BOUNDS = {
     "dest_npi": (0, 255),
     "registered_delivery": (0, 255),
 }
+MOST_PASSWORD = 64
+"""Characters that the codec writes: keys of vendors that stand in a password's place are as long."""
 _TEXTS = {"username": 15, "system_type": 12, "service_type": 5}
 _SHORTEST = {"enquire_every": SECOND, "response_timer": SECOND, "longest_validity": 60 * SECOND}
 
@@ -108,9 +112,7 @@ def check_keys(keys: SmppKeys) -> Iterator[tuple[str, str]]:
         value = getattr(keys, key)
         if not value.isascii() or "\0" in value or len(value) > most:
             yield key, f"must be at most {most} ASCII characters: SMPP has no room for more"
-    password = keys.password.reveal()
-    if not password.isascii() or "\0" in password or len(password) > 64:
-        yield "password", "must be at most 64 ASCII characters: SMPP itself has room for 8, and no SMSC takes more than these"
+    yield from _check_password(keys)
     for key, shortest in _SHORTEST.items():
         if getattr(keys, key) < shortest:
             yield key, f"is too short: at least {show_span(shortest)}"
@@ -120,6 +122,20 @@ def check_keys(keys: SmppKeys) -> Iterator[tuple[str, str]]:
     if unknown:
         yield "national", f"has no GSM table: {unknown[0]}; there are {', '.join(LANGUAGES)}"
     yield from _check_alphabets(keys)
+
+
+def _check_password(keys: SmppKeys) -> Iterator[tuple[str, str]]:
+    password = keys.password.reveal()
+    if not password.isascii() or "\0" in password:
+        yield "password", "must be ASCII characters: SMPP has no others"
+    elif len(password) > MOST_PASSWORD:
+        yield "password", f"is longer than {MOST_PASSWORD} characters, and no SMSC takes that"
+    elif len(password) > 8 and not keys.long_login:
+        yield (
+            "password",
+            "is longer than the 8 characters that SMPP 3.4 has room for: where the provider gave it so, say `long_login = true`; "
+            "some SMSCs answer what is too long by closing the link, and lock the account when it comes again and again",
+        )
 
 
 def _check_alphabets(keys: SmppKeys) -> Iterator[tuple[str, str]]:

@@ -57,7 +57,7 @@ _ID = _text("message_id", 65)
 _TIMES = (Field("schedule_delivery_time", "time"), Field("validity_period", "time"))
 _MESSAGE = Field("short_message", "message", 254)
 _TLVS = Field("tlvs", "tlvs")
-_PASSWORD = _text("password", 65)  # 9 in the manual, but vendors give out longer ones, and keys in their place
+_PASSWORD = _text("password", 65)  # 9 in the manual; an account may say that its SMSC takes more (`long_login`)
 _BIND = (
     *(_text("system_id", 16), _PASSWORD, _text("system_type", 13)),
     *(*_octets("interface_version", "addr_ton", "addr_npi"), _text("address_range", 41)),

@@ -14,7 +14,7 @@ from typing import Literal
 import msgspec
 
 from broker.provider.contract import Receipt, Secret, Send, Traits, Unsuitable
-from broker.provider.smpp import Dialect, SmppKeys, SmppSession, check_keys, compose_text, narrow, read_report
+from broker.provider.smpp import MOST_PASSWORD, Dialect, SmppKeys, SmppSession, check_keys, compose_text, narrow, read_report
 from broker.provider.smpp import measure as measure_text
 from broker.smpp.pdu import DataSm, DeliverSm, SubmitSm
 from broker.smpp.receipt import Report, read_lookup
@@ -72,6 +72,9 @@ def check(config: Config) -> Iterator[tuple[str, str]]:
         yield "username", "is missing: write the login and the password of the SMPP access, or `api_key` in place of both"
     if config.api_key is not None and (config.username or config.password):
         yield "api_key", "stands in place of `username` and `password`: take these out"
+    key = config.api_key.reveal() if config.api_key is not None else ""
+    if not key.isascii() or "\0" in key or len(key) > MOST_PASSWORD:
+        yield "api_key", f"must be at most {MOST_PASSWORD} ASCII characters: it goes where SMPP has the password"
     if config.comment and config.concat != "payload":
         yield "comment", 'needs concat = "payload": in parts of our cutting the comment would be a part of its own'
     for key in ("voice", "bot"):

@@ -79,6 +79,29 @@ def test_the_keys_of_all(name: str) -> None:
 
 
 @each
+@pytest.mark.parametrize(
+    ("password", "is_long", "faults"),
+    [
+        ("eightcha", False, []),
+        ("ninechars", False, ["password"]),
+        ("ninechars", True, []),
+        ("k" * 64, True, []),
+        ("k" * 65, True, ["password"]),
+        ("ü", True, ["password"]),
+    ],
+)
+def test_a_password_is_as_long_as_smpp_says(name: str, password: str, is_long: bool, faults: list[str]) -> None:
+    """reliability.md, S13: eight characters at most, unless the operator says that this SMSC takes more."""
+    plugin, _ = prepare(name)
+    assert plugin.check is not None
+    keys = {**KEYS[name], "password": Secret(password), "long_login": is_long}
+    told = list(plugin.check(make_keys(plugin, **keys)))
+    assert [key for key, _ in told] == faults
+    assert password not in str(told)
+    assert not faults or is_long or "long_login" in told[0][1]
+
+
+@each
 def test_traits_follow_from_the_keys(name: str) -> None:
     plugin, _ = prepare(name)
     for concat, splits in (("udh", "broker"), ("sar", "broker"), ("payload", "provider")):

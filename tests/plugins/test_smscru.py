@@ -193,6 +193,7 @@ def refuse(send: Any, **keys: Any) -> str | None:
         ({"username": ""}, ["username"]),
         ({"api_key": Secret("k" * 40), "username": "", "password": Secret("")}, []),
         ({"api_key": Secret("k")}, ["api_key"]),
+        ({"api_key": Secret("k" * 65), "username": "", "password": Secret("")}, ["api_key"]),
         ({"comment": True, "concat": "udh"}, ["comment"]),
         ({"comment": True}, []),
         ({"http_url": "smsc.ru"}, ["http_url"]),
