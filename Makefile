@@ -8,7 +8,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --requir
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo run test check bench crash fuzz power sim clean
+.PHONY: help demo run test check bench crash faults fuzz power sim clean
 
 help: ## show this list
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -33,6 +33,9 @@ bench: .venv/.dev ## measure speed
 
 crash: .venv/.dev ## kill the daemon again and again, and look at what is left (long)
 	$(BIN)/python -m tests.crash $(ARGS)
+
+faults: .venv/.dev ## every fault there is a test of, every promise with its protections off, one report (hours)
+	$(BIN)/python -m tests.faults $(ARGS)
 
 fuzz: .venv/.dev ## tell random stories of links and octets, five minutes unless ARGS says otherwise
 	$(BIN)/python -m tests.fuzz $(ARGS)

@@ -1,0 +1,52 @@
+"""The report's lines: one for each fault, all of them with the same counts."""
+
+from dataclasses import dataclass
+
+COUNTS = ("trials", "msgs", "acked", "lost", "duplicated", "unknown", "stuck", "illegal")
+
+
+@dataclass
+class Line:
+    """What was counted under one fault. `must_lose`: a protection is off in it, so it is right only where something is lost.
+
+    `lost`, `duplicated`, `stuck` and `illegal` break promises; `unknown` is honest. `note`: why it did not run, where it did not.
+    """
+
+    fault: str
+    trials: int = 0
+    msgs: int = 0
+    acked: int = 0
+    lost: int = 0
+    duplicated: int = 0
+    unknown: int = 0
+    stuck: int = 0
+    illegal: int = 0
+    seed: int = 0
+    must_lose: bool = False
+    note: str = ""
+
+    @property
+    def is_right(self) -> bool:
+        """True where it ran, and came to what it has to."""
+        if self.note or not self.trials:
+            return False
+        is_clean = not (self.lost or self.duplicated or self.stuck or self.illegal)
+        return self.lost > 0 if self.must_lose else is_clean
+
+    @property
+    def verdict(self) -> str:
+        """In a word or two."""
+        if self.note:
+            return self.note
+        if self.must_lose:
+            return "loses, as it must" if self.is_right else "DID NOT LOSE"
+        return "kept" if self.is_right else "BROKEN"
+
+
+HEAD = f"{'fault':<58} " + " ".join(f"{name:>10}" for name in COUNTS) + f" {'seed':>8}  verdict"
+
+
+def show_line(line: Line) -> str:
+    """One line of the report."""
+    counts = " ".join(f"{getattr(line, name):>10,}" for name in COUNTS)
+    return f"{line.fault:<58} {counts} {line.seed:>8}  {line.verdict}"
