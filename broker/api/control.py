@@ -129,14 +129,14 @@ class ControlDoor:
         elif op == "in_doubt":
             reply(list_in_doubt(ex))
         elif op == "status":
-            reply(self._inquiry.status(order.id or "", None))
+            reply(self._inquiry.status(_read_id(order), None))
         elif op in ("cancel", "release", "retry"):
             selection = Selection(order.id, order.provider, order.tag, order.cause, order.all)
             {"cancel": self._orders.cancel, "release": self._orders.release, "retry": self._orders.retry}[op](selection, reply)
         elif op == "log_level":
             reply(_set_level(order.level))
         elif op == "resolve":
-            self._orders.resolve(order.id or "", order.outcome or "", reply)
+            self._orders.resolve(_read_id(order), order.outcome or "", reply)
         elif op in ("pause", "drain"):
             reply(self._orders.pause(order.name, "paused" if op == "pause" else "draining"))
         elif op == "resume":
@@ -211,7 +211,8 @@ class ControlDoor:
         except ConfigError as error:
             problems = [{"key": p.key, "line": p.line, "message": p.message} for p in error.problems]
             message = "the configuration was refused; the old one goes on"
-            reply({"ok": False, "error": {"code": "bad_config", "message": message, "problems": problems}})
+            file = next((p.file for p in error.problems if p.file), None)
+            reply({"ok": False, "error": {"code": "bad_config", "message": message, "file": file, "problems": problems}})
             return
         reply({"ok": True, **done})
 
@@ -234,6 +235,12 @@ class ControlDoor:
             for name in names:
                 nursery.start_soon(ask_balance, self._ex, self._ex.lanes[name])
         reply({"ok": True, "balance": show_balances(self._ex, names)})
+
+
+def _read_id(order: Order) -> str:
+    if order.id is None:
+        raise Refused("bad_request", "`id` is missing: the id that the submit's answer gave", "id")
+    return order.id
 
 
 def _set_level(level: str | None) -> dict[str, Any]:

@@ -111,6 +111,9 @@ def reload(args: Namespace) -> int:
         answer = ask(args, {"op": "reload"}, seconds=120)
     except Trouble as trouble:
         if trouble.code == "bad_config":
+            file = (trouble.said or {}).get("file")
+            if isinstance(file, str):
+                trouble.problems = [{"file": shorten(file), **problem} for problem in trouble.problems]
             trouble.message = f"{show_count(len(trouble.problems), 'problem')}: nothing was applied, the broker goes on as before"
         raise
     if args.json:

@@ -16,7 +16,7 @@ from broker.cli.loop import find_cause, run_loop
 from broker.cli.output import NONE, name_candidate, print_json, say, show, show_price, show_status
 from broker.cli.places import Places, find_places
 from broker.cli.times import show_moment
-from broker.cli.trouble import BAD_CONFIG, DONE, FAILED, NO_DAEMON, Trouble
+from broker.cli.trouble import BAD_CONFIG, DONE, FAILED, NO_DAEMON, Trouble, show_problem
 
 if TYPE_CHECKING:
     import trio
@@ -263,6 +263,7 @@ def print_event(event: dict[str, Any]) -> None:
         skipped = ("seq", "at", "type", "node")
         fields = [(key, value) for key, value in event.items() if key not in (*skipped, "result")]
         fields += (event.get("result") or {}).items()
+        fields = [(key, list(map(show_problem, value)) if key == "problems" else value) for key, value in fields]
         facts += [f"{key}={show(value)}" for key, value in fields if value not in (None, [])]
     say("  ".join(fact for fact in facts if fact != NONE))
 

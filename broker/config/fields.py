@@ -1,6 +1,6 @@
 """One value of a plugin's Config, by the type of its field: from the file, and back to what the file would say.
 
-Types: whatever msgspec converts, and Secret, Duration, Rate and Decimal in the forms of broker.toml.
+Types: whatever msgspec converts, and Secret, Duration, Rate, Url and Decimal in the forms of broker.toml.
 """
 
 import re
@@ -11,11 +11,11 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import msgspec
 
-from broker.config.forms import SECRET, read_rate, read_span, show_rate
+from broker.config.forms import SECRET, read_address, read_rate, read_span, show_rate
 from broker.config.spot import UNSHOWN, Fault, Given, Spot, nearest
 from broker.words.clock import show_span
 from broker.words.secret import Secret
-from broker.words.settings import Duration, Rate
+from broker.words.settings import Duration, Rate, Url
 
 _KINDS = {
     "str": "a string in quotes",
@@ -39,6 +39,10 @@ def core_type(kind: Any) -> Any:
     return kind
 
 
+def _is_url(kind: Any) -> bool:
+    return kind == Url or any(arm == Url for arm in get_args(kind))
+
+
 def read_field(spot: Spot, kind: Any) -> Any:
     """The value at `spot` as a field of type `kind`. Raises Fault."""
     core = core_type(kind)
@@ -48,6 +52,8 @@ def read_field(spot: Spot, kind: Any) -> Any:
         return Duration(read_span(spot.value))
     if core is Rate:
         return read_rate(spot.value)
+    if core is str and _is_url(kind):
+        return read_address(spot.value)
     if get_origin(core) is Literal and isinstance(spot.value, str) and spot.value not in get_args(core):
         raise Fault(f"is none of its words: {nearest(spot.value, map(str, get_args(core)))}")
     try:

@@ -3,6 +3,7 @@
 Every finding is a Problem of severity `warning`. Reads the file once more, only to learn the lines.
 """
 
+import grp
 import hashlib
 import os
 from collections.abc import Iterator, Mapping
@@ -10,6 +11,7 @@ from decimal import Decimal
 from pathlib import Path as File
 from typing import Any
 
+from broker.config.exposed import find_exposed
 from broker.config.fields import show_value
 from broker.config.hooks import find_oddities, host_of, is_loopback
 from broker.config.lines import Lines
@@ -35,6 +37,7 @@ def check_settings(settings: Settings, plugins: PluginTable) -> list[Problem]:
         *_find_in_providers(settings, traits),
         *_find_in_listeners(settings),
         *find_oddities(settings),
+        *find_exposed(settings),
     ]
     lines = _read_lines(settings)
     problems = [
@@ -271,6 +274,9 @@ def _find_in_listeners(settings: Settings) -> Iterator[Finding]:
             yield ("clients", name), f"no token has this name: write [tokens.{name}], or unix:USER for a user's programs"
     if settings.callbacks is not None:
         yield from _find_in_callbacks(settings.callbacks)
+    if settings.submit.group is not None and not _is_group(settings.submit.group):
+        advice = f"groupadd --system {settings.submit.group}"
+        yield ("submit", "group"), f"this machine has no group of this name, and `run` ends without it: {advice}"
     sockets = {("submit", "socket"): settings.submit.socket, ("control", "socket"): settings.control.socket}
     if settings.feed is not None and settings.feed.listen.startswith("unix:"):
         sockets["feed", "listen"] = settings.feed.listen.removeprefix("unix:")
@@ -279,6 +285,14 @@ def _find_in_listeners(settings: Settings) -> Iterator[Finding]:
     for path, socket in sockets.items():
         if len(os.fsencode(socket)) > LONGEST_SOCKET:
             yield path, f"{socket} is longer than the {LONGEST_SOCKET} bytes of a socket's path: choose a shorter one"
+
+
+def _is_group(name: str) -> bool:
+    try:
+        grp.getgrnam(name)
+    except KeyError:
+        return False
+    return True
 
 
 def _find_in_callbacks(callbacks: CallbackSettings) -> Iterator[Finding]:

@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable, Collection, Iterable, Mapping
 from decimal import Decimal
 from typing import Any, Generic, TypeVar
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -83,6 +84,24 @@ def _read_some_span(value: object) -> int:
     if milli == 0:
         raise Fault('must be longer than nothing, for example "10s"')
     return milli
+
+
+def read_address(value: object) -> str:
+    """An address that requests go to, never quoted where it is none: it may have a key in it. Raises Fault."""
+    if not isinstance(value, str) or not value.isascii() or not value.isprintable() or " " in value:
+        raise Fault('is no address: write "https://…", in ASCII', UNSHOWN)
+    try:
+        parts = urlsplit(value)
+        port = parts.port
+    except ValueError:
+        raise Fault('is no address: write "https://…"', UNSHOWN) from None
+    if parts.scheme.lower() not in ("http", "https") or not parts.hostname or port == 0:
+        raise Fault('is no address: write "https://…"', UNSHOWN)
+    if parts.username is not None or parts.password is not None:
+        raise Fault("has a name or a password in it: take it out, no request is sent with them", UNSHOWN)
+    if parts.fragment:
+        raise Fault("has a # in it, which is never sent: take it out", UNSHOWN)
+    return value
 
 
 def read_rate(value: object) -> Rate:

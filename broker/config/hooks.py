@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from broker.config.forms import FLAG, TEXT, Form, any_of, many, plain
+from broker.config.forms import FLAG, TEXT, Form, any_of, many, plain, read_address
 from broker.config.places import Places
 from broker.config.problem import Path
 from broker.config.spot import UNSHOWN, Fault, Spot, nearest
@@ -44,23 +44,6 @@ def is_in_clear(url: str) -> bool:
     return url.lower().startswith("http://") and not is_loopback(host_of(url))
 
 
-def _read_address(value: object) -> str:
-    if not isinstance(value, str) or not value.isascii() or not value.isprintable() or " " in value:
-        raise Fault('is no address: write "https://…", in ASCII', UNSHOWN)
-    try:
-        parts = urlsplit(value)
-        port = parts.port
-    except ValueError:
-        raise Fault('is no address: write "https://…"', UNSHOWN) from None
-    if parts.scheme.lower() not in ("http", "https") or not parts.hostname or port == 0:
-        raise Fault('is no address: write "https://…"', UNSHOWN)
-    if parts.username is not None or parts.password is not None:
-        raise Fault("has a name or a password in it: take it out, requests are signed", UNSHOWN)
-    if parts.fragment:
-        raise Fault("has a # in it, which is never sent: take it out", UNSHOWN)
-    return value
-
-
 def _read_secret(value: object) -> Secret:
     if not isinstance(value, str) or not value:
         kinds = '{ env = "NAME" }, { file = "path" } or { credential = "NAME" }'
@@ -84,7 +67,7 @@ def _read_stop(value: object) -> str:
     return value
 
 
-ADDRESS = plain(_read_address, example='"https://…"')
+ADDRESS = plain(read_address, example='"https://…"')
 SIGNING = plain(_read_secret, example='{ env = "NAME" }')
 WORDS = many(plain(_read_stop, example='"STOP"'))
 

@@ -10,7 +10,7 @@ import msgspec
 
 from broker.config.fields import core_type, find_secrets, read_field
 from broker.config.forms import SECRET
-from broker.config.spot import Fault, Spot
+from broker.config.spot import Fault, Report, Spot
 from broker.config.tables import add_missing
 from broker.words.secret import Secret
 
@@ -65,7 +65,7 @@ def read_config(spot: Spot, facts: PluginFacts, core: Collection[str]) -> Any:
     """The plugin's Config from the provider's table at `spot`, or None with every fault reported."""
     table = spot.table()
     values: dict[str, Any] = {}
-    is_whole = True
+    is_whole, is_read = True, True
     for field in msgspec.structs.fields(facts.config_type):
         name = field.encode_name
         if name in core:  # the core's meaning wins; the plugin contract forbids such a key
@@ -73,7 +73,7 @@ def read_config(spot: Spot, facts: PluginFacts, core: Collection[str]) -> Any:
         if name not in table:
             if field.required:
                 add_missing(spot, name, SECRET.example if core_type(field.type) is Secret else "")
-                is_whole = False
+                is_whole = is_read = False
             continue
         here = spot.child(name)
         try:
@@ -82,8 +82,12 @@ def read_config(spot: Spot, facts: PluginFacts, core: Collection[str]) -> Any:
             if here.given is not None and here.given.is_stand_in and not field.required:
                 continue  # a twin does with the default
             _add_field_fault(here, fault)
-            is_whole = False
-    return _build(spot, facts, values) if is_whole else None
+            is_whole, is_read = False, is_read and not field.required
+    if is_whole:
+        return _build(spot, facts, values)
+    if is_read:
+        _look_at_rest(spot, facts, values)
+    return None
 
 
 def _add_field_fault(here: Spot, fault: Fault) -> None:
@@ -91,6 +95,16 @@ def _add_field_fault(here: Spot, fault: Fault) -> None:
         here.add("cannot be read, and no stand-in is of its kind: give a value that can be read")
     elif here.given is None or not here.given.is_lost:
         here.add_fault(fault)
+
+
+def _look_at_rest(spot: Spot, facts: PluginFacts, values: dict[str, Any]) -> None:
+    """Report what the plugin says of the keys that were read, their defaults in place of those that were not."""
+    aside = Spot(Report(), spot.path, spot.value)
+    _build(aside, facts, values)
+    read = {field.encode_name for field in msgspec.structs.fields(facts.config_type) if field.name in values}
+    for path, message, at in aside.report.found:
+        if len(path) > len(spot.path) and path[len(spot.path)] in read:
+            spot.report.add(path, message, at)
 
 
 def _build(spot: Spot, facts: PluginFacts, values: dict[str, Any]) -> Any:

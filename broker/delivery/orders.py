@@ -56,6 +56,8 @@ class Orders:
         lane = self.ex.lanes.get(name or "")
         if lane is None or lane.is_gone:
             known = ", ".join(each.name for each in self.ex.lanes.values() if not each.is_gone) or "none"
+            if name is None:
+                raise Refused("bad_request", f"`name` is missing; there are: {known}", "name")
             raise Refused("not_found", f"no provider of this name; there are: {known}", "name")
         return lane
 
@@ -269,18 +271,15 @@ class Orders:
         """List, add or remove suppression entries. `number` is E.164. Raises Refused."""
         ex = self.ex
         if action == "list":
-            rows = [
-                {"recipient": recipient, "scope": scope, "reason": reason, "at": show_time(at)}
-                for recipient, scope, reason, at in ex.query.read_suppressions()
-            ]
-            reply({"ok": True, "suppress": rows})
+            reply({"ok": True, "suppress": [_show_barred(*row) for row in ex.query.read_suppressions()]})
             return
         if action not in ("add", "remove"):
             raise Refused("bad_request", "`action` is list, add or remove", "action")
         if number is None:
             raise Refused("bad_request", "`number` is missing", "number")
         now = ex.now()
-        put = Put(done=lambda answer, _value: reply({"ok": answer is Answer.DONE, "suppress": []}))
+        rows = [_show_barred(number, "all", BY_A_PERSON, now)] if action == "add" else []
+        put = Put(done=lambda answer, _value: reply({"ok": answer is Answer.DONE, "suppress": rows}))
         if action == "add":
             put.unsuppress = ((number, "all"),)  # a person's reason takes the place of another
             put.suppress = ((number, "all", BY_A_PERSON, now),)
@@ -295,6 +294,10 @@ class Orders:
 
 
 _STALE = {"ok": False, "error": {"code": "unavailable", "message": "the message has just changed; look at its status and try again"}}
+
+
+def _show_barred(recipient: str, scope: str, reason: str, at: int) -> dict[str, Any]:
+    return {"recipient": recipient, "scope": scope, "reason": reason, "at": show_time(at)}
 
 
 def _show_canceled(id_: str) -> dict[str, Any]:

@@ -4,7 +4,7 @@ Read and checked by `broker.config`; nothing here reads a file. Names and defaul
 """
 
 from decimal import Decimal
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
@@ -26,6 +26,10 @@ class Rate(msgspec.Struct, frozen=True):
     def per_second(self) -> Decimal:
         """The rate per second."""
         return Decimal(self.amount * 1000) / self.per
+
+
+Url = Annotated[str, "url"]
+"""An address that requests go to: http:// or https://, a host, and no name or password in it."""
 
 
 class BrokerSettings(msgspec.Struct, frozen=True, kw_only=True):

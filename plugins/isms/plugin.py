@@ -40,6 +40,7 @@ from broker.words.message import Message
 from broker.words.money import MICRO
 from broker.words.outcome import OutcomeClass
 from broker.words.receipt import ReceiptClass
+from broker.words.settings import Url
 from broker.words.wall import find_start, read_zone, show_wall
 
 from .answers import read_contact, read_fate, read_lines, read_lookup, read_refusal, read_send
@@ -65,8 +66,8 @@ class Config(SmppKeys, frozen=True, kw_only=True):
     username: str
     password: Secret
     protocol: Literal["http", "soap", "smpp"] = "http"
-    url: str = "https://cp.isms.gr"
-    soap_url: str | None = None
+    url: Url = "https://cp.isms.gr"
+    soap_url: Url | None = None
     soap_namespace: str = "urn:isms"
     timezone: str = "Europe/Athens"
 

@@ -37,6 +37,7 @@ from broker.words.message import Message
 from broker.words.money import MICRO
 from broker.words.outcome import OutcomeClass
 from broker.words.receipt import ReceiptClass
+from broker.words.settings import Url
 from broker.words.wall import find_start, read_zone, show_wall
 
 from .answers import Row, find_row, judge_block, match_blocks, read_blocks, read_cancels, read_refusal, read_rows
@@ -59,8 +60,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     username: str
     password: Secret
     api: Literal["smexpress", "mtk"] = "smexpress"
-    url: str | None = None
-    long_url: str | None = None
+    url: Url | None = None
+    long_url: Url | None = None
     timezone: str = "Asia/Taipei"
 
 

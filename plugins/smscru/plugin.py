@@ -28,7 +28,7 @@ from broker.words.message import Message
 from broker.words.money import MICRO
 from broker.words.outcome import OutcomeClass
 from broker.words.receipt import ReceiptClass
-from broker.words.settings import Duration
+from broker.words.settings import Duration, Url
 
 from .commands import OPTIONS, PREFIXES, write_text
 from .web import STATUSES, balance, build, parse, parse_balance, parse_price, parse_query, price, query, receipts
@@ -62,7 +62,7 @@ class Config(SmppKeys, frozen=True, kw_only=True):
     voice: str | None = None
     bot: str | None = None
     comment: bool = False
-    http_url: str | None = None
+    http_url: Url | None = None
 
 
 def check(config: Config) -> Iterator[tuple[str, str]]:
@@ -81,8 +81,6 @@ def check(config: Config) -> Iterator[tuple[str, str]]:
         value = getattr(config, key)
         if value is not None and not value.isprintable():
             yield key, "must be one line of text"
-    if config.http_url is not None and not config.http_url.startswith(("https://", "http://")):
-        yield "http_url", 'must be an address, for example "https://smsc.ru"'
 
 
 TRAITS = Traits(

@@ -20,6 +20,7 @@ from broker.words.message import Message
 from broker.words.money import MICRO
 from broker.words.outcome import OutcomeClass
 from broker.words.receipt import ReceiptClass
+from broker.words.settings import Url
 from broker.words.status import RANK
 
 TITLE = "SubitoSMS, Italy (HTTP)"
@@ -36,7 +37,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
 
     username: str
     password: Secret
-    url: str = "https://www.subitosms.it"
+    url: Url = "https://www.subitosms.it"
     auth_form: Literal["object", "list"] = "object"
 
 

@@ -31,6 +31,7 @@ from broker.provider.contract import (
 )
 from broker.text.markup import Element, MarkupError, read_markup
 from broker.words.outcome import OutcomeClass
+from broker.words.settings import Url
 
 TITLE = "Tatango, United States (HTTP)"
 MANUAL = "Tatango SMS Gateway, HTTP API (a page without a date; gem tatango-sms)"
@@ -42,7 +43,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
 
     key: Secret
     password: Secret
-    url: str = "https://gateway.tatango.com"
+    url: Url = "https://gateway.tatango.com"
     charset: Literal["utf-8", "latin-1"] = "utf-8"
 
 

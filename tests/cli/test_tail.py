@@ -286,6 +286,13 @@ def test_find_address(listen: str, host: str, port: str) -> None:
             },
             "2  2026-11-21 20:00:00  provider.down  provider=isms  reason=x\\x1b\n",
         ),
+        (
+            {
+                **{"seq": 3, "at": "2026-11-21T20:00:00.000Z", "type": "config.refused", "node": "n", "hash": None},
+                "problems": [{"key": "rules[0].use", "line": 3, "message": "is empty"}],
+            },
+            "3  2026-11-21 20:00:00  config.refused  problems=3: rules[0].use: is empty\n",
+        ),
         ({"type": "gap", "first": 90}, "(events before 90 are no longer kept)\n"),
     ],
 )

@@ -260,7 +260,8 @@ def test_reload(desk: Desk) -> None:
 
 def test_a_refused_reload(desk: Desk) -> None:
     problems = [{"key": "rules[0].use", "line": 31, "message": "no provider is called mtake; did you mean mitake?"}]
-    refusal = {"ok": False, "error": {"code": "bad_config", "message": "refused", "problems": problems}}
+    error = {"code": "bad_config", "message": "refused", "problems": problems}
+    refusal = {"ok": False, "error": error}
     with desk.control(reload=refusal):
         ran, shown = desk.run("reload"), desk.run("reload", "--json")
     assert ran.code == 78
@@ -269,6 +270,14 @@ def test_a_refused_reload(desk: Desk) -> None:
         "broker: 1 problem: nothing was applied, the broker goes on as before\n"
     )
     assert (shown.code, shown.json) == (78, refusal)
+
+
+def test_a_refused_reload_names_the_file_that_the_broker_read(desk: Desk) -> None:
+    problems = [{"key": "rules[0].use", "line": 31, "message": "no provider is called mtake; did you mean mitake?"}]
+    error = {"code": "bad_config", "message": "refused", "file": "/etc/broker/broker.toml", "problems": problems}
+    with desk.control(reload={"ok": False, "error": error}):
+        ran = desk.run("reload")
+    assert ran.err.startswith("/etc/broker/broker.toml:31: rules[0].use: no provider is called mtake")
 
 
 STORY = {

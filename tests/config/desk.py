@@ -8,7 +8,7 @@ import msgspec
 from broker.config import ConfigError, PluginFacts, Problem, read_settings
 from broker.provider.contract import Traits
 from broker.words.secret import Secret
-from broker.words.settings import Duration, Rate, Settings
+from broker.words.settings import Duration, Rate, Settings, Url
 
 CANARY = "c4n4ry-9f31-hunter2-5d0e77"
 
@@ -18,7 +18,7 @@ class PostConfig(msgspec.Struct, frozen=True, kw_only=True, rename={"class_": "c
 
     username: str
     password: Secret
-    url: str = "https://sms.example.org"
+    url: Url = "https://sms.example.org"
     api: Literal["old", "new"] = "new"
     port: Annotated[int, msgspec.Meta(ge=1, le=65535)] | None = None
     pause: Duration = Duration(5000)
@@ -63,6 +63,7 @@ def write(folder: Path, text: str) -> Path:
     """`text` as the folder's broker.toml."""
     file = folder / "broker.toml"
     file.write_bytes(text.encode())
+    file.chmod(0o640)
     return file
 
 

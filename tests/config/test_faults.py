@@ -9,6 +9,7 @@ from broker.config import ConfigError, PluginFacts, read_settings
 from tests.config.desk import CANARY, FREE, faults, find_plugin, write
 
 P = '[providers.a]\nplugin = "free"\n'
+POST = '[providers.a]\nplugin = "post"\nusername = "u"\npassword = "p"\n'
 R = P + '[[rules]]\nname = "r"\nuse = ["a"]\n'
 
 # text, dotted key, line, words that the message has (the first begins it where it ends in "…")
@@ -64,6 +65,8 @@ TABLE: list[tuple[str, str, int | None, list[str]]] = [
     ('[submit]\ngroup = ""\n', "submit.group", 2, ["is empty"]),
     ('[submit]\nsocket="/x"\n[control]\nsocket = "/x"\n', "control.socket", 4, ["same as [submit].socket"]),
     # [feed] [tokens] [clients] [suppress]
+    (POST + 'url = "https://u:p@x.org"\n', "providers.a.url", 5, ["a password in it"]),
+    (POST + 'url = "sms.example.org"\n', "providers.a.url", 5, ["is no address", '"https://…"']),
     ("\n[feed]\n", "feed.listen", 2, ["is missing", '"127.0.0.1:8781"']),
     ('[feed]\nlisten = "8781"\n', "feed.listen", 2, ["is no address"]),
     ('[feed]\nlisten = "127.0.0.1:99999"\n', "feed.listen", 2, ["is no address"]),
@@ -90,7 +93,7 @@ TABLE: list[tuple[str, str, int | None, list[str]]] = [
     ('[clients.x]\nwebhook = "https://x:99999"\n', "clients.x.webhook", 2, ["is no address"]),
     ('[clients.x]\nwebhook = "https://x/a b"\n', "clients.x.webhook", 2, ["is no address"]),
     ('[clients.x]\nwebhook = "https://é"\n', "clients.x.webhook", 2, ["in ASCII"]),
-    ('[clients.x]\nwebhook = "https://u:p@x"\n', "clients.x.webhook", 2, ["a name or a password", "signed"]),
+    ('[clients.x]\nwebhook = "https://u:p@x"\n', "clients.x.webhook", 2, ["a name or a password", "take it out"]),
     ('[clients.x]\nwebhook = "https://x/#a"\n', "clients.x.webhook", 2, ["has a #"]),
     ('[clients.x]\nwebhook = "http://x"\n', "clients.x.webhook", 2, ["in clear", "webhook_cleartext = true"]),
     ('[clients.x]\nwebhook_secret = ""\n', "clients.x.webhook_secret", 2, ["the value is no secret"]),
@@ -377,3 +380,15 @@ def test_a_problem_reads_as_one_line(tmp_path: Path) -> None:
     assert str(refused.value) == (
         f'{tmp_path}/broker.toml:2: broker.drain: "x" is no duration: write it as "250ms", "5s", "10m", "24h" or "7d"'
     )
+
+
+def test_what_a_plugin_says_is_told_beside_a_key_that_cannot_be_read(tmp_path: Path) -> None:
+    text = POST + 'url = "http://x.example.org"\nport = "x"\n'
+    assert [problem.key for problem in faults(tmp_path, text)] == ["providers.a.url", "providers.a.port"]
+
+
+def test_what_a_plugin_says_of_a_default_in_place_of_an_unreadable_key_is_no_fault(tmp_path: Path) -> None:
+    text = POST + 'url = "ftp://x.example.org"\nport = "x"\n'
+    found = faults(tmp_path, text)
+    assert [problem.key for problem in found] == ["providers.a.url", "providers.a.port"]
+    assert "must be https" not in found[0].message  # the plugin saw only the default

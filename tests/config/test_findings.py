@@ -129,7 +129,7 @@ TABLE: list[tuple[str, list[tuple[str, int | None, str]]]] = [
     ('[providers.a]\nplugin = "cash"\n', [("providers.a.prices", 1, "write prices")]),
     (A + rules("min_credit = 5"), [("rules[0].min_credit", 5, "always passes")]),
     (A + rules("order = 'most_credit'"), [("rules[0].order", 5, "comes last")]),
-    (POST + 'url = "http://me:pw@sms.example.org/x"\n', [("providers.a.url", 5, "to sms.example.org in clear")]),
+    (POST + 'url = "http://sms.example.org/x"\n', [("providers.a.url", 5, "to sms.example.org in clear")]),
     (POST + 'url = "HTTP://10.0.0.1"\n', [("providers.a.url", 5, "to 10.0.0.1")]),
     # prices
     (A + rules("max_price = '0.05'"), [("rules[0].max_price", 5, '"a" can never serve here: it has no price')]),
@@ -180,6 +180,7 @@ TABLE: list[tuple[str, list[tuple[str, int | None, str]]]] = [
     (A + "[[inbound]]\nexec = ['sh']\nsecret = 's'\n", [("inbound[0].secret", 5, "no effect with exec")]),
     (A + "[clients.'unix:x']\nwebhook = 'https://x'\n", [('clients."unix:x".webhook', 4, "webhook_secret")]),
     (A + "[clients.'unix:x']\nwebhook_secret = 'x'\n", [('clients."unix:x".webhook_secret', 4, "without webhook")]),
+    (A + "[submit]\ngroup = 'no-such-group'\n", [("submit.group", 4, "groupadd --system no-such-group")]),
     (A + f"[control]\nsocket = '{LONG}'\n", [("control.socket", 4, "longer than the 107 bytes")]),
 ]
 
@@ -190,6 +191,20 @@ def test_a_finding_names_key_line_and_remedy(tmp_path: Path, text: str, expected
     assert [(problem.key, problem.line) for problem in found] == [row[:2] for row in expected], found
     for problem, (_, _, words) in zip(found, expected, strict=True):
         assert words in problem.message
+
+
+def test_who_else_can_read_or_change_the_file(tmp_path: Path) -> None:
+    hook = "[clients.'unix:x']\nwebhook = 'https://x'\nwebhook_secret = { env = 'S' }\n" + HOOK
+    settings = read_settings(write(tmp_path, POST + 'keys = ["q"]\n' + hook), plugins=find, environ={"S": "s"})
+    (tmp_path / "broker.toml").chmod(0o646)
+    assert [(problem.key, problem.line, problem.message[:20]) for problem in check_settings(settings, find)] == [
+        ("", None, "anybody can change t"),
+        ("providers.a.password", 4, "the value is written"),
+        ("providers.a.keys", 5, "the value is written"),
+        ("inbound[0].secret", 11, "the value is written"),
+    ]
+    (tmp_path / "broker.toml").chmod(0o660)
+    assert check_settings(settings, find) == []
 
 
 def test_a_file_that_has_changed_since_gives_no_lines(tmp_path: Path) -> None:

@@ -188,7 +188,8 @@ async def test_a_refresh_asks_at_once(make_house: MakeHouse, autojump_clock: Moc
 
 
 async def test_who_is_never_written_to(house: House, autojump_clock: MockClock, nursery: trio.Nursery) -> None:
-    assert (await house.order("suppress", action="add", number="0912 345 678"))["ok"]
+    (added,) = (await house.order("suppress", action="add", number="0912 345 678"))["suppress"]
+    assert (added["recipient"], added["scope"]) == (TO, "all")
     for sender in ({}, {"from_": "ACME"}):
         assert (await house.submit(**sender))["error"]["code"] == "suppressed"
     await house.stop()
@@ -205,11 +206,12 @@ async def test_who_is_never_written_to(house: House, autojump_clock: MockClock, 
     ("op", "more", "code", "field"),
     [
         ("pause", {"name": "nobody"}, "not_found", "name"),
-        ("pause", {}, "not_found", "name"),
+        ("pause", {}, "bad_request", "name"),
         ("balance", {"name": "nobody"}, "not_found", "name"),
         ("balance", {"name": "nobody", "refresh": True}, "not_found", "name"),
         ("status", {"id": "nothing"}, "not_found", "id"),
-        ("status", {}, "not_found", "id"),
+        ("status", {}, "bad_request", "id"),
+        ("resolve", {"outcome": "accepted"}, "bad_request", "id"),
         ("cancel", {"id": "nothing"}, "not_found", "id"),
         ("release", {"id": "nothing"}, "not_found", "id"),
         ("release", {}, "bad_request", "id"),

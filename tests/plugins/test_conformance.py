@@ -16,11 +16,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from broker.provider.contract import Ask, Balance, Call, Outcome, Reply, Secret, Send, Traits, TwinReply, TwinRequest
-from broker.provider.registry import load_plugin
+from broker.provider.registry import find_plugins, load_plugin
 from broker.provider.smpp import SmppKeys
 from broker.words.channel import CHANNELS
 from broker.words.outcome import CLASSES
 from broker.words.receipt import FINAL_RECEIPTS, RECEIPT_CLASSES
+from broker.words.settings import Url
 from tests.plugins.catalog import NAMES, VARIANTS, Variant
 from tests.plugins.samples import make_ask, make_send
 
@@ -98,6 +99,13 @@ def test_every_module_and_public_name_says_what_it_is(name: str) -> None:
         for node in ast.walk(tree):
             if isinstance(node, ast.FunctionDef | ast.ClassDef) and not node.name.startswith("_"):
                 assert ast.get_docstring(node), f"{file}: {node.name}"
+
+
+@pytest.mark.parametrize("name", sorted(find_plugins()))
+def test_every_address_is_typed_as_one_so_that_check_refuses_what_is_none(name: str) -> None:
+    for field in msgspec.structs.fields(load_plugin(name).config_type):
+        if field.name.endswith("url"):
+            assert field.type in (Url, Url | None), field.name
 
 
 @each_variant

@@ -196,7 +196,6 @@ def refuse(send: Any, **keys: Any) -> str | None:
         ({"api_key": Secret("k" * 65), "username": "", "password": Secret("")}, ["api_key"]),
         ({"comment": True, "concat": "udh"}, ["comment"]),
         ({"comment": True}, []),
-        ({"http_url": "smsc.ru"}, ["http_url"]),
         ({"voice": "m\n"}, ["voice"]),
         ({"binds": 0, "data_coding": {"klingon": 1}}, ["binds", "data_coding.klingon"]),
     ],
