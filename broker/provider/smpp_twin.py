@@ -131,6 +131,10 @@ class SmscTwin:
         self._arrive(taken)
         return taken
 
+    def conclude(self, pdu: DeliverSm) -> None:
+        """A receipt or an inbound message was acknowledged: it is not delivered again."""
+        self.acknowledged.append(pdu)
+
     def write_id(self, ref: int, where: int) -> str:
         """An id as the answer (0) or the receipt (1) has it."""
         form = self.ids[where]

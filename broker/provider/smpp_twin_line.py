@@ -102,7 +102,7 @@ class Line:
                 if event.status:
                     self.twin.do_after(1_000, partial(self.twin.inject, pdu))  # not durable there: again
                 else:
-                    self.twin.acknowledged.append(pdu)
+                    self.twin.conclude(pdu)
             elif isinstance(event, Lost):
                 for tag in event.tags:
                     self.twin.parcels.appendleft(tag)  # type: ignore[arg-type]  # tags are ours

@@ -13,13 +13,14 @@ PASSING = frozenset({"stopping", "unavailable", "outcome_unknown", "queue_full"}
 
 
 class Client:
-    """One program. `acked` is key -> (id, text); `trouble` what no program should ever see."""
+    """One program. `acked` is key -> (id, text); `trouble` what no program should ever see; `long` the share of texts in two parts."""
 
     def __init__(self, name: str, socket: Path, seed: int) -> None:
         self.name = name
         self.acked: dict[str, tuple[str, str]] = {}
         self.trouble: list[str] = []
         self.is_over = False
+        self.long = 0.0
         self._socket = socket
         self._rng = random.Random(seed)
         self._count = 0
@@ -65,6 +66,8 @@ class Client:
             self._count += 1
             key = f"{self.name}-{self._count}"
             self._unanswered[key] = f"text {key} of {self._rng.getrandbits(40):x}"
+            if self.long and self._rng.random() < self.long:
+                self._unanswered[key] += " and on" * 20
             keys.append(key)
         return keys
 

@@ -10,9 +10,12 @@ import json
 import os
 import random
 import sys
+from functools import partial
 from urllib.parse import parse_qs
 
 import trio
+
+from tests.crash.web import Asked, Said, open_book, open_door, port_of, serve_web, wait_calm
 
 REFUSE, SWALLOW, CUT, PARTIAL = 0.05, 0.03, 0.02, 0.5
 SLOWEST = 0.025
@@ -22,7 +25,7 @@ class Handset:
     """All accounts. `rng` decides the faults; `is_calm` switches them off."""
 
     def __init__(self, ledger: str, seed: int) -> None:
-        self._file = os.open(ledger, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        self._file = open_book(ledger)
         self._rng = random.Random(seed)
         self._groups: dict[str, list[dict[str, str]]] = {}
         self.is_calm = False
@@ -31,25 +34,26 @@ class Handset:
         """The messages are on the phones: one write, so that no line is ever half."""
         os.write(self._file, "".join(f"{account} {text}\n" for text in texts).encode())
 
-    async def answer(self, path: str, body: bytes) -> tuple[int, bytes, str]:
-        """(status, body, fate) of one request; the fate is `whole`, `none` or `half`, of the answer."""
-        if path == "/calm":
-            self.is_calm = True
-            return 200, b"", "whole"
-        account, _, rest = path[1:].partition("/")
+    def calm(self) -> None:
+        """No more faults."""
+        self.is_calm = True
+
+    async def answer(self, asked: Asked) -> Said:
+        """The answer to one request."""
+        account, _, rest = asked.target[1:].partition("/")
         luck = 1.0 if self.is_calm else self._rng.random()
         await trio.sleep(self._rng.random() * SLOWEST)
         if rest.startswith("messages"):
-            return await self._answer_tatango(account, body, luck)
-        return await self._answer_subito(account, rest.partition("=")[2], json.loads(body)["data"], luck)
+            return await self._answer_tatango(account, asked.body, luck)
+        return await self._answer_subito(account, rest.partition("=")[2], json.loads(asked.body)["data"], luck)
 
-    async def _answer_tatango(self, account: str, body: bytes, luck: float) -> tuple[int, bytes, str]:
+    async def _answer_tatango(self, account: str, body: bytes, luck: float) -> Said:
         if luck < REFUSE:
             return 503, b"", "whole"
         self.take(account, [parse_qs(body.decode())["message"][0]])
         return 200, b"", await self._find_fate(luck)
 
-    async def _answer_subito(self, account: str, action: str, data: list[dict[str, str]], luck: float) -> tuple[int, bytes, str]:
+    async def _answer_subito(self, account: str, action: str, data: list[dict[str, str]], luck: float) -> Said:
         if action == "credit":
             return 200, b'{"data":{"Italy":"900000","ItalyLow":"900000","Foreign":"900000"}}', "whole"
         if action == "status":
@@ -71,42 +75,15 @@ class Handset:
             return "none"
         return "half" if luck < REFUSE + SWALLOW + CUT else "whole"
 
-    async def serve(self, stream: trio.SocketStream) -> None:
-        """One connection, until it ends or a fault ends it."""
-        data = b""
-        async with stream:
-            try:
-                while True:
-                    while b"\r\n\r\n" not in data:
-                        more = await stream.receive_some(65536)
-                        if not more:
-                            return
-                        data += more
-                    head, _, data = data.partition(b"\r\n\r\n")
-                    lines = head.split(b"\r\n")
-                    length = next(int(line[15:]) for line in lines if line[:15].lower() == b"content-length:")
-                    while len(data) < length:
-                        more = await stream.receive_some(65536)
-                        if not more:
-                            return
-                        data += more
-                    body, data = data[:length], data[length:]
-                    status, answer, fate = await self.answer(lines[0].split(b" ")[1].decode(), body)
-                    whole = b"HTTP/1.1 %d x\r\nContent-Length: %d\r\n\r\n%b" % (status, len(answer), answer)
-                    if fate != "whole":
-                        await stream.send_all(whole[: len(whole) // 2] if fate == "half" else b"")
-                        return
-                    await stream.send_all(whole)
-            except (trio.BrokenResourceError, ConnectionError):
-                return  # the daemon was killed: what was taken is taken
-
 
 async def serve(ledger: str, seed: int) -> None:
     """Serve until killed; prints the port."""
     handset = Handset(ledger, seed)
-    listeners = await trio.open_tcp_listeners(0, host="127.0.0.1", backlog=1024)
-    print(listeners[0].socket.getsockname()[1], flush=True)
-    await trio.serve_listeners(handset.serve, listeners)
+    door = await open_door()
+    async with trio.open_nursery() as nursery:
+        await nursery.start(wait_calm, handset.calm)
+        print(port_of(door), flush=True)
+        await trio.serve_listeners(partial(serve_web, handset.answer), [door])
 
 
 if __name__ == "__main__":

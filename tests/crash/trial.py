@@ -1,6 +1,6 @@
 """One round of the crash test: a daemon under load, killed a few times, restarted, drained, and judged.
 
-Owns the processes of the round (the daemon, the handsets) and its folder. What was right and wrong is `verdict`'s.
+Owns the daemon's processes, and the round's folder; the peers are `worlds`'. What was right and wrong is `verdict`'s.
 """
 
 import json
@@ -8,20 +8,20 @@ import os
 import random
 import signal
 import sys
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from subprocess import PIPE, STDOUT
+from subprocess import STDOUT
 
 import trio
 
 from broker.words.status import LIVE
+from tests.crash.books import is_handed_on, judge_book, read_book
 from tests.crash.clients import Client
 from tests.crash.verdict import Tally, judge, read_ledger
+from tests.crash.worlds import ROOT, World
 
-ROOT = Path(__file__).parents[2]
-CANARIES = ("c4n4ry-crash", "text c", "+88690")
+CANARIES = ("c4n4ry", "text c", "text mo", "+8869", "YzRuNHJ5")
 POINTS = {
     "commit.before": 60,
     "commit.after": 60,
@@ -35,55 +35,7 @@ POINTS = {
 """Failpoints that load reaches, and up to how many passes are let go by before the kill."""
 RECOVERY_POINTS = {"recover.page": 1, "recover.done": 1, "commit.before": 2, "commit.after": 2, "commit.told": 2}
 PATIENCE = 20.0
-DRAIN = 25.0
-
-CONFIG = """
-[broker]
-name = "crash"
-data_dir = "data"
-default_country = "TW"
-drain = "2s"
-log = "warning"
-[submit]
-socket = "{folder}/submit.sock"
-[control]
-socket = "{folder}/control.sock"
-[providers.north]
-plugin = "tatango"
-key = "c4n4ry-crash-key"
-password = "c4n4ry-crash-north"
-url = "http://127.0.0.1:{port}/north"
-prices = {{ "*" = "0.01" }}
-{shared}
-[providers.south]
-plugin = "subito"
-username = "crash"
-password = "c4n4ry-crash-south"
-url = "http://127.0.0.1:{port}/south"
-batch = 4
-sender = "ACME"
-query = ["150ms", "300ms"]
-receipt_wait = "4s"
-{shared}
-[providers.east]
-plugin = "tatango"
-key = "c4n4ry-crash-key"
-password = "c4n4ry-crash-east"
-url = "http://127.0.0.1:{port}/east"
-{shared}
-[[rules]]
-name = "all"
-use = ["north", "south", "east"]
-order = "weighted"
-weights = {{ north = 2, south = 2, east = 1 }}
-validity = "4s"
-doubt_deadline = "300ms"
-on = {{ unavailable = "next", no_credit = "next", unreachable = "next" }}
-"""
-SHARED = """max_in_flight = 10
-timeout = "1s"
-breaker = { failures = 20, window = "5s", open = "100ms", max_open = "400ms" }"""
-
+DRAIN = 60.0
 
 @dataclass(frozen=True)
 class Kill:
@@ -116,22 +68,22 @@ def draw_kills(rng: random.Random, count: int) -> list[Kill]:
 class Round:
     """One data folder from its first start to its verdict."""
 
-    def __init__(self, folder: Path, seed: int, mutant: str | None = None) -> None:
+    def __init__(self, folder: Path, seed: int, mutant: str | None = None, world: str = "http") -> None:
         self.folder = folder
         self.mutant = mutant
         self.config = folder / "broker.toml"
-        self.ledger = folder / "ledger"
+        self.world = World(world, folder, seed)
         self.tally = Tally()
         self._seed = seed
-        self._port = 0
         self._log = folder / "daemon.log"
 
     async def run(self, kills: Sequence[Kill]) -> Tally:
         """Kill the daemon as `kills` say under load, start it once more, let it drain, and judge."""
         clients = [Client(f"c{n}", self.folder / "submit.sock", self._seed * 10 + n) for n in range(3)]
-        async with self._serve_handsets(), trio.open_nursery() as nursery:
-            self.config.write_text(CONFIG.format(folder=self.folder, port=self._port, shared=SHARED))
+        async with self.world.play(), trio.open_nursery() as nursery:
+            self.config.write_text(self.world.config)
             for client in clients:
+                client.long = self.world.long
                 nursery.start_soon(client.run)
             for kill in kills:
                 await self._kill_one(kill)
@@ -145,22 +97,11 @@ class Round:
                 self.tally.find("stuck", f"{client.name} waits for answers")
             for trouble in client.trouble:
                 self.tally.find("illegal", trouble)
-        self.tally.add(judge(self.folder / "data" / "broker.db", acked, read_ledger(self.ledger)))
+        store = self.folder / "data" / "broker.db"
+        self.tally.add(judge(store, acked, read_ledger(self.world.ledger)))
+        self.tally.add(judge_book(store, read_book(self.world.book), has_hooks=self.world.has_hooks))
         self._read_log()
         return self.tally
-
-    @asynccontextmanager
-    async def _serve_handsets(self) -> AsyncIterator[None]:
-        command = [sys.executable, "-m", "tests.crash.handset", str(self.ledger), str(self._seed)]
-        process = await trio.lowlevel.open_process(command, stdout=PIPE, cwd=ROOT)
-        assert process.stdout is not None
-        try:
-            self._port = int(await process.stdout.receive_some(16))
-            yield
-        finally:
-            process.kill()
-            with trio.CancelScope(shield=True):
-                await process.wait()
 
     async def _start(self, failpoints: str = "") -> trio.Process:
         command = [sys.executable, "-m", "broker", "run", "--config", str(self.config)]
@@ -211,7 +152,7 @@ class Round:
         process = await self._start()
         try:
             await self._wait_answer(process)
-            await self._calm()
+            self.world.calm()
             for client in clients:
                 client.is_over = True
             with trio.move_on_after(DRAIN):
@@ -230,15 +171,11 @@ class Round:
             with trio.CancelScope(shield=True):
                 await process.wait()
 
-    async def _calm(self) -> None:
-        async with await trio.open_tcp_stream("127.0.0.1", self._port) as stream:
-            await stream.send_all(b"POST /calm HTTP/1.1\r\nContent-Length: 0\r\n\r\n")
-            await stream.receive_some(100)
-
     async def _is_drained(self) -> bool:
         stats = await self._ask("stats")
         statuses = stats.get("statuses") if stats is not None else None
-        return isinstance(statuses, dict) and not LIVE & statuses.keys()
+        is_over = isinstance(statuses, dict) and not LIVE & statuses.keys()
+        return is_over and (not self.world.has_hooks or is_handed_on(self.folder / "data" / "broker.db"))
 
     def _read_log(self) -> None:
         """A crash leaves no traceback, and no log line holds a secret, a text or a number (promise 16)."""

@@ -16,7 +16,8 @@ from broker.words.status import ATTEMPT_TRANSITIONS, COPIES, FINAL, TRANSITIONS
 @dataclass
 class Tally:
     """The report line. `lost`: acknowledged and not in the store; `duplicated`: more than one copy on a handset; `stuck`: no end;
-    `illegal`: whatever else breaks a promise, each with a line in `findings`. `unknown` is legal, and honest."""
+    `illegal`: whatever else breaks a promise, each with a line in `findings`. `unknown` is legal, and honest. `receipts` and `inbound`
+    were acknowledged to providers, `hooks` were due to endpoints; what is missing of them is `lost` too."""
 
     trials: int = 0
     msgs: int = 0
@@ -27,6 +28,9 @@ class Tally:
     stuck: int = 0
     illegal: int = 0
     delivered: int = 0
+    receipts: int = 0
+    inbound: int = 0
+    hooks: int = 0
     findings: list[str] = field(default_factory=list)
 
     @property
@@ -66,9 +70,9 @@ def judge(store: Path, acked: Mapping[str, tuple[str, str]], ledger: Iterable[tu
             if state != "ok":
                 tally.find("illegal", f"the store is damaged: {state}")
         messages = {row[0]: row[1:] for row in conn.execute("SELECT id, key, text, status FROM message")}
-        attempts: dict[str, list[tuple[str, str]]] = {}
-        for id_, provider, state in conn.execute("SELECT message, provider, state FROM attempt ORDER BY message, n"):
-            attempts.setdefault(id_, []).append((provider, state))
+        attempts: dict[str, list[Try]] = {}
+        for id_, *row in conn.execute("SELECT message, provider, state, receipt FROM attempt ORDER BY message, n"):
+            attempts.setdefault(id_, []).append(tuple(row))
         tally.msgs = len(messages)
         _judge_acks(tally, acked, messages)
         _judge_ends(tally, messages, attempts)
@@ -80,6 +84,7 @@ def judge(store: Path, acked: Mapping[str, tuple[str, str]], ledger: Iterable[tu
 
 
 Row = tuple[str, str, str]  # key, text, status
+Try = tuple[str, str, str | None]  # provider, state, receipt
 
 
 def _judge_acks(tally: Tally, acked: Mapping[str, tuple[str, str]], messages: Mapping[str, Row]) -> None:
@@ -94,13 +99,13 @@ def _judge_acks(tally: Tally, acked: Mapping[str, tuple[str, str]], messages: Ma
             tally.find("illegal", f"{key} stands {count} times in the store")
 
 
-def _judge_ends(tally: Tally, messages: Mapping[str, Row], attempts: Mapping[str, list[tuple[str, str]]]) -> None:
+def _judge_ends(tally: Tally, messages: Mapping[str, Row], attempts: Mapping[str, list[Try]]) -> None:
     for id_, (key, _, status) in messages.items():
         if status not in FINAL:
             tally.find("stuck", f"{key} {id_} is {status}")
         tally.unknown += status == "unknown"
         tally.delivered += status in ("delivered", "unconfirmed")
-        states = [state for _, state in attempts.get(id_, ())]
+        states = [state for _, state, _ in attempts.get(id_, ())]
         if "open" in states:
             tally.find("illegal", f"{key} {id_} has an attempt that is open")
         if sum(state in COPIES for state in states) > 1:
@@ -110,7 +115,7 @@ def _judge_ends(tally: Tally, messages: Mapping[str, Row], attempts: Mapping[str
 
 
 def _judge_copies(
-    tally: Tally, messages: Mapping[str, Row], attempts: Mapping[str, list[tuple[str, str]]], ledger: list[tuple[str, str]]
+    tally: Tally, messages: Mapping[str, Row], attempts: Mapping[str, list[Try]], ledger: list[tuple[str, str]]
 ) -> None:
     """Every copy on a handset is one attempt's, and every attempt that says so has its copy there (promises 4 to 7)."""
     by_text = {row[1]: id_ for id_, row in messages.items()}
@@ -124,13 +129,14 @@ def _judge_copies(
         if id_ is None:
             tally.find("illegal", f"{text} is on a handset and not in the store")
             continue
-        takers = [provider for provider, state in attempts.get(id_, ()) if state in COPIES]
+        takers = [provider for provider, state, _ in attempts.get(id_, ()) if state in COPIES]
         if not set(accounts) <= set(takers):
             tally.find("illegal", f"{text} {id_} was taken by {accounts}, and the store says {attempts.get(id_)}")
-        if messages[id_][2] in ("failed", "expired", "canceled", "blocked"):
+        said = [receipt for _, _, receipt in attempts.get(id_, ())]
+        if messages[id_][2] in ("failed", "expired", "canceled", "blocked") and messages[id_][2] not in said:
             tally.find("illegal", f"{text} {id_} is on a handset and {messages[id_][2]} in the store")
     for id_, states in attempts.items():
-        if ("accepted" in [state for _, state in states]) and messages[id_][1] not in copies:
+        if ("accepted" in [state for _, state, _ in states]) and messages[id_][1] not in copies:
             tally.find("illegal", f"{messages[id_][1]} {id_} is accepted, and on no handset")
 
 
@@ -142,12 +148,10 @@ def _judge_events(tally: Tally, conn: sqlite3.Connection, messages: Mapping[str,
         if seq <= last:
             tally.find("illegal", f"seq {seq} after {last}")
         last = seq
-        if id_ is None:
-            continue
         event = json.loads(body)
-        status, before = event["status"], now.get(id_)
-        if event["type"] == "message.receipt":
+        if id_ is None or event["type"] in ("message.receipt", "inbound.received"):
             continue
+        status, before = event["status"], now.get(id_)
         if event["type"] != f"message.{status}":
             tally.find("illegal", f"{id_}: an event {event['type']} with the status {status}")
         if status != "queued" if before is None else status not in TRANSITIONS[before]:
