@@ -34,9 +34,9 @@ def main() -> int:
     total, seed, begun = Tally(), first, time.monotonic()
     while total.trials < options.trials:
         rng = random.Random(seed)
-        kills = draw_kills(rng, min(rng.randint(1, options.kills), options.trials - total.trials))
-        folder = Path(tempfile.mkdtemp(prefix="broker-crash-"))
         world = worlds[seed % len(worlds)]
+        kills = draw_kills(rng, min(rng.randint(1, options.kills), options.trials - total.trials), world)
+        folder = Path(tempfile.mkdtemp(prefix="broker-crash-"))
         tally = trio.run(Round(folder, seed, options.mutant, world).run, kills)
         print(f"{world}: {tally.show(seed)}", flush=True)
         for finding in tally.findings[:20]:

@@ -86,10 +86,10 @@ class Pusher:
         while True:
             async with self._calls:
                 status = await self._call(head.encode() + body)
-            if 200 <= status < 300:
-                os.write(self._book, f"{note}\n".encode())
-                return
-            await trio.sleep(AGAIN * (1 + self._rng.random()))
+                if 200 <= status < 300:
+                    os.write(self._book, f"{note}\n".encode())
+                    return
+                await trio.sleep(AGAIN * (1 + self._rng.random()))  # and so holds others back: nobody answers them either
 
     async def _call(self, request: bytes) -> int:
         """The status, 0 for no answer."""

@@ -5,17 +5,25 @@ nothing in the broker knows of them.
 """
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
+
+import trio
 
 from broker.daemon import run_daemon
-from broker.delivery import recover
+from broker.delivery import port, recover
+from broker.delivery.backlog import Item
 from broker.delivery.carry import Carrier
 from broker.delivery.exchange import Exchange
 from broker.delivery.flight import Flight
+from broker.delivery.hooks import Stream
+from broker.delivery.inbound import take_inbound
 from broker.delivery.lane import Lane
-from broker.provider.contract import Outcome, Send, Settle
-from broker.store.contract import Accept, Answer, Change, Operation, Shut, Step
+from broker.delivery.receipts import take_receipts
+from broker.provider.contract import Outcome, Send, Settle, Unstored
+from broker.store.contract import Accept, Answer, Change, Operation, Put, Shut, Step
 from broker.store.journal import SqliteJournal
 from broker.words.attempt import Attempt
 
@@ -68,7 +76,49 @@ def send_before_commit() -> None:
     Lane._launch = launch_late  # type: ignore[method-assign]  # as above
 
 
-MUTANTS = {"requeue": requeue_at_recovery, "ack-early": answer_before_commit, "send-early": send_before_commit}
+def acknowledge_before_commit() -> None:
+    """Promise 9 off: a provider hears that its receipt or inbound message is safe while that is on its way to the disk."""
+
+    async def take_receipts_early(*given: Any) -> list[str | None]:
+        _in_background(take_receipts, *given)
+        return [None for _ in given[2]]
+
+    async def take_inbound_early(*given: Any) -> None:
+        _in_background(take_inbound, *given)
+
+    vars(port).update(take_receipts=take_receipts_early, take_inbound=take_inbound_early)
+
+
+def _in_background(take: Callable[..., Coroutine[Any, Any, object]], *given: Any) -> None:
+    """A quarter of a second late, as a slow disk would have it."""
+
+    async def work() -> None:
+        await trio.sleep(0.25)
+        with suppress(Unstored):
+            await take(*given)
+
+    trio.lowlevel.spawn_system_task(work)
+
+
+def hand_over_once() -> None:
+    """At least once off: what waits for an endpoint leaves its queue before it is handed over."""
+    hand_over = Stream._hand_over
+
+    async def unhook_first(self: Stream, item: Item) -> None:
+        self.ex.journal.put(Put(unhook=(item.hook.n,)))
+        await self.ex.journal.wait_committed()
+        await hand_over(self, item)
+
+    Stream._hand_over = unhook_first  # type: ignore[method-assign]  # the mutant
+
+
+MUTANTS = {
+    "requeue": requeue_at_recovery,
+    "ack-early": answer_before_commit,
+    "send-early": send_before_commit,
+    "deliver-early": acknowledge_before_commit,
+    "hook-once": hand_over_once,
+}
 
 
 def main() -> int:

@@ -26,16 +26,53 @@ POINTS = {
     "commit.before": 60,
     "commit.after": 60,
     "commit.told": 60,
+    "accept.commit": 20,
+    "accept.committed": 20,
+    "attempt.commit": 20,
+    "attempt.committed": 20,
     "attempt.opened": 150,
     "attempt.answered": 150,
-    "poll.answered": 8,
+    "outcome.commit": 20,
+    "outcome.committed": 20,
     "sweep.page": 2,
     "router.page": 4,
 }
-"""Failpoints that load reaches, and up to how many passes are let go by before the kill."""
-RECOVERY_POINTS = {"recover.page": 1, "recover.done": 1, "commit.before": 2, "commit.after": 2, "commit.told": 2}
+"""Failpoints that load reaches in every world, and up to how many passes are let go by before the kill."""
+_DELIVERED = {
+    "deliver.stored": 20,
+    "deliver.kept": 3,
+    "receipt.commit": 15,
+    "receipt.committed": 15,
+    "inbound.commit": 5,
+    "inbound.committed": 5,
+}
+WORLD_POINTS = {
+    "http": {"poll.answered": 8, "receipt.commit": 8, "receipt.committed": 8},
+    "smpp": _DELIVERED,
+    "hooks": {
+        **_DELIVERED,
+        "callback.stored": 30,
+        "web.answered": 30,
+        "hook.sending": 100,
+        "hook.answered": 100,
+        "hook.commit": 30,
+        "hook.committed": 30,
+    },
+}
+"""Those that it reaches in one of them."""
+RECOVERY_POINTS = {
+    "start.opened": 1,
+    "recover.page": 1,
+    "recover.done": 1,
+    "recover.inbox": 1,
+    "start.doors": 1,
+    "commit.before": 2,
+    "commit.after": 2,
+    "commit.told": 2,
+}
 PATIENCE = 20.0
 DRAIN = 60.0
+
 
 @dataclass(frozen=True)
 class Kill:
@@ -50,18 +87,19 @@ class Kill:
     early: bool = False
 
 
-def draw_kills(rng: random.Random, count: int) -> list[Kill]:
-    """`count` kills: half at random times, half at the steps of the journal's protocol; after the first, some in recovery."""
+def draw_kills(rng: random.Random, count: int, world: str = "http") -> list[Kill]:
+    """`count` kills: some at random times, some at steps of the journal's protocol and of the world; after the first, some in recovery."""
     kills: list[Kill] = []
+    points = {**POINTS, **WORLD_POINTS[world]}
     for at in range(count):
         if at and rng.random() < 0.4:
             point = rng.choice([None, *RECOVERY_POINTS])
-            kills.append(Kill(point, rng.randint(1, RECOVERY_POINTS[point]) if point else 1, rng.uniform(0.15, 0.7), True))
-        elif rng.random() < 0.5:
-            kills.append(Kill(after=rng.uniform(0.05, 0.8)))
+            kills.append(Kill(point, rng.randint(1, RECOVERY_POINTS[point]) if point else 1, rng.uniform(0.15, 1.5), True))
+        elif rng.random() < 0.4:
+            kills.append(Kill(after=rng.uniform(0.05, 1.0)))
         else:
-            point = rng.choice(list(POINTS))
-            kills.append(Kill(point, rng.randint(1, POINTS[point]), 1.5))
+            point = rng.choice(list(points))
+            kills.append(Kill(point, rng.randint(1, points[point]), 2.5))
     return kills
 
 
