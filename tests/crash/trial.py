@@ -136,8 +136,11 @@ class Round:
             for trouble in client.trouble:
                 self.tally.find("illegal", trouble)
         store = self.folder / "data" / "broker.db"
-        self.tally.add(judge(store, acked, read_ledger(self.world.ledger)))
-        self.tally.add(judge_book(store, read_book(self.world.book), has_hooks=self.world.has_hooks))
+        if store.exists():
+            self.tally.add(judge(store, acked, read_ledger(self.world.ledger)))
+            self.tally.add(judge_book(store, read_book(self.world.book), has_hooks=self.world.has_hooks))
+        else:
+            self.tally.find("illegal", f"the daemon never made a store: {self._log.read_text()[-500:]}")
         self._read_log()
         return self.tally
 
