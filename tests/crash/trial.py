@@ -70,8 +70,9 @@ RECOVERY_POINTS = {
     "commit.after": 2,
     "commit.told": 2,
 }
-PATIENCE = 20.0
-DRAIN = 60.0
+PATIENCE = 120.0
+DRAIN = 180.0
+"""Seconds: far more than a daemon takes, for machines that have other things to do."""
 
 
 @dataclass(frozen=True)
