@@ -4,6 +4,7 @@ Order of a start: configuration, lock, store, recovery, doors, READY. Order of a
 flight until the drain's deadline, the journal, goodbye. What is still open stays OPEN and is in doubt at the next start.
 """
 
+import gc
 import logging
 import os
 import random
@@ -66,6 +67,8 @@ log = logging.getLogger("broker.daemon")
 RING = 8192
 LAST_COMMITS = 5.0
 SWITCH = 0.0005
+COLLECT = (20_000, 50, 20)
+"""When garbage is looked for: what a message makes is let go of by its references, and a look at all that live messages hold is dear."""
 FAREWELL = 0.05
 """Seconds at the end in which answers already given, and the last events, leave by their sockets."""
 
@@ -340,6 +343,8 @@ def run_daemon(config: Path, *, twins: bool = False) -> int:
         return 78
     start_log(daemon.settings.broker.log)
     log_problems(check_settings(daemon.settings, find_facts))
+    gc.freeze()  # modules and settings stay to the end
+    gc.set_threshold(*COLLECT)
     try:
         return trio.run(daemon.run)
     except* (StoreError, DoorError) as errors:
