@@ -18,7 +18,8 @@ import trio
 from broker.store.contract import Accept, Answer, Entry, Operation, Put, Receive, Step
 from broker.store.failpoints import batch_point, failpoint
 from broker.store.ring import Ring
-from broker.store.sqlite import HalfDone, Writer
+from broker.store.sqlite import Writer
+from broker.store.steps import HalfDone
 
 log = logging.getLogger("broker.store")
 

@@ -5,6 +5,7 @@ from typing import Any
 import msgspec
 
 from broker.store.contract import Change, Stray
+from broker.store.spelling import insert_into
 from broker.words.attempt import Attempt, DoubtPolicy, Piece
 from broker.words.event import Happening, MessageEvent
 from broker.words.message import Message, Progress
@@ -22,12 +23,14 @@ MESSAGE_COLUMNS = (
     "id, client, recipient, country, text, encoding, segments, accepted_at, valid_until, key, ref, network, sender, channel, "
     "priority, tags, send_at, max_price, pin, options, status, detail, lane, next_at, attempts, progress, rule"
 )
-INSERT_MESSAGE = f"INSERT INTO message ({MESSAGE_COLUMNS}, digest) VALUES ({', '.join('?' * 28)})"
+_MESSAGE = (*MESSAGE_COLUMNS.split(", "), "digest")
+MESSAGE_ROW = insert_into("message", _MESSAGE)
+KEYED_ROW = insert_into("message", _MESSAGE, " ON CONFLICT (client, key) WHERE key IS NOT NULL DO NOTHING")
 ATTEMPT_COLUMNS = (
     "message, n, provider, token, opened_at, state, key, sender, closed_at, class, code, detail, refs, parts, price, currency, "
     "bucket, credit, receipt, doubt, channel"
 )
-INSERT_ATTEMPT = f"INSERT INTO attempt ({ATTEMPT_COLUMNS}) VALUES ({', '.join('?' * 21)})"
+ATTEMPT_ROW = insert_into("attempt", ATTEMPT_COLUMNS.split(", "))
 ATTEMPT_COLUMNS += ", pieces"  # no attempt has any when it opens
 STRAY_COLUMNS = "id, provider, seen_at, receipt"
 INSERT_STRAY = f"INSERT INTO inbox ({STRAY_COLUMNS}) VALUES (?, ?, ?, ?)"
@@ -39,7 +42,7 @@ def pack(value: object) -> str:
 
 
 def pack_message(m: Message, digest: bytes | None, opened: Change | None = None) -> tuple[Any, ...]:
-    """The values of INSERT_MESSAGE. Of a new message's progress only its rule is written; `opened`: its first attempt comes along."""
+    """The values of MESSAGE_ROW. Of a new message's progress only its rule is written; `opened`: its first attempt comes along."""
     if opened is not None:
         status, lane, next_at, attempts, rule = opened.status, opened.lane, opened.next_at, opened.attempts, opened.rule
     else:
@@ -68,7 +71,7 @@ _doubts: dict[DoubtPolicy, str] = {}
 
 
 def pack_attempt(a: Attempt) -> tuple[Any, ...]:
-    """The values of INSERT_ATTEMPT."""
+    """The values of ATTEMPT_ROW."""
     doubt = _doubts.get(a.doubt)
     if doubt is None:
         doubt = _doubts[a.doubt] = pack(a.doubt)  # a handful of policies serve all attempts
