@@ -202,7 +202,7 @@ def explain(args: Namespace) -> int:
             name_candidate(each),
             show_price(each.get("price"), each.get("currency")),
             each.get("credit"),
-            "asked first" if n == 1 else "asked next",
+            f"asked {'first' if n == 1 else 'next'}" + (f"; its own price of {show(each['quoted_at'])}" if each.get("quoted_at") else ""),
         )
         for n, each in enumerate(candidates, 1)
     ]

@@ -17,6 +17,7 @@ from broker.delivery.lane import Lane
 from broker.delivery.notes import keep_state
 from broker.delivery.polls import run_polls
 from broker.delivery.port import LanePort
+from broker.delivery.quotes import offer_quotes, run_quotes
 from broker.provider.http import Account as HttpAccount
 from broker.provider.registry import Plugin
 from broker.routing import Book, Standing, compile_book
@@ -91,6 +92,7 @@ class Fleet:
             lane.health.suspend(kept["suspended"], ex.now())
             lane.health.probe_at = ex.now()  # time passed: ask at once
         lane.health.show(ex.now())
+        offer_quotes(lane)
         ex.lanes[settings.name] = lane
         return lane
 
@@ -107,6 +109,7 @@ class Fleet:
         await self._nursery.start(lane.run)
         self._nursery.start_soon(run_polls, self.ex, lane)
         self._nursery.start_soon(run_balance, self.ex, lane)
+        self._nursery.start_soon(run_quotes, self.ex, lane)
 
     async def _start_session(self, lane: Lane, carrier: Carrier) -> None:
         if carrier.session is not None:
@@ -176,6 +179,7 @@ class Fleet:
                 LanePort(self.ex, lane, lane.carrier).report(Outcome("unreachable", None, "the session starts anew"))
             self._nursery.start_soon(self._replace, lane, old, lane.carrier)
         lane.traits = lane.carrier.traits
+        offer_quotes(lane)
         had_cap = lane.ledger.spend is not None
         lane.ledger.credit, lane.ledger.spend = settings.credit, settings.spend
         lane.ledger.has_balance = lane.health.has_probe = lane.carrier.has_balance

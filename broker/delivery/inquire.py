@@ -147,6 +147,7 @@ class Inquiry:
                     "price": None if candidate.price is None else show_micro(candidate.price),
                     "currency": candidate.currency,
                     "credit": None if candidate.credit is None else show_count(candidate.credit),
+                    **({} if candidate.quoted_at is None else {"quoted_at": show_time(candidate.quoted_at)}),
                 }
                 for candidate in route.candidates
             ],

@@ -50,6 +50,7 @@ class Lane:
         self.bell = Bell()
         self.poll_bell = Bell()
         self.balance_bell = Bell()
+        self.quote_bell = Bell()
         self.is_gone = False
         self.accepted = self.refused = 0
         self._nursery: trio.Nursery | None = None

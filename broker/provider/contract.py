@@ -197,6 +197,7 @@ class Traits(msgspec.Struct, frozen=True, kw_only=True):
     `statuses`: HTTP statuses whose meaning the plugin's parse decides (any other, and any HTML page, is the transport table's);
     `countries`: the only ones it serves, empty for any; `doubt`: ways to resolve an attempt in doubt (`token` `key` `query`
     `duplicate`); `schedule`: it keeps a message until the time in `options.schedule`; `cancel`: and gives it up before then;
+    `quotes`: channels for which `price` says what a message costs, in `unit`;
     `http`: channels of an account with a session that go by HTTP all the same, by `build` and `query` (then `ask_batch` is 1);
     `options`: the other keys of a message's `options` that it knows, None for any: a message with a key that it does not know never
     goes there.
@@ -221,6 +222,7 @@ class Traits(msgspec.Struct, frozen=True, kw_only=True):
     schedule: bool = False
     cancel: bool = False
     http: frozenset[str] = frozenset()
+    quotes: frozenset[str] = frozenset()
     options: frozenset[str] | None = frozenset()
 
     @property

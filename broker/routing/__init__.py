@@ -6,6 +6,7 @@
 from broker.routing.account import Account
 from broker.routing.book import Book, Rule, compile_book
 from broker.routing.prices import PriceTable
+from broker.routing.quotes import Quote, Quotes
 from broker.routing.rank import Candidate, LeftOut, Route, find_rule, rank
 from broker.routing.standing import Standing
 
@@ -15,6 +16,8 @@ __all__ = [
     "Candidate",
     "LeftOut",
     "PriceTable",
+    "Quote",
+    "Quotes",
     "Route",
     "Rule",
     "Standing",

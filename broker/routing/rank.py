@@ -23,7 +23,8 @@ class Candidate(msgspec.Struct, frozen=True, gc=False):
     """Who may take the message now: `provider`, the account, by `channel` where that is not the message's own.
 
     `name` is what visits and weights go by (`smscru:voice`; without an override the account's). `price` and `credit` (usable) in
-    micro-units, `cost` what the bucket would pay; `segments` that it takes by this channel.
+    micro-units, `cost` what the bucket would pay; `segments` that it takes by this channel; `quoted_at`: when the provider said
+    the price, None where it is broker.toml's.
     """
 
     name: str
@@ -36,6 +37,7 @@ class Candidate(msgspec.Struct, frozen=True, gc=False):
     bucket: str | None
     cost: int
     credit: int | None
+    quoted_at: int | None = None
 
 
 class LeftOut(msgspec.Struct, frozen=True, gc=False):
@@ -142,6 +144,13 @@ def _weigh(
     if before is not None and before not in PASSING:
         return LeftOut(name, f"visited: {before}")
     price = account.find_price(message, channel, segments)
+    quoted_at = None
+    if price is None and standing is not None and standing.quotes is not None and channel in standing.quotes.channels:
+        quote = standing.quotes.find(message.to, channel, encoding, segments)
+        if quote is not None and quote.price is not None:
+            price, quoted_at = quote.price, quote.at
+        elif quote is None and cap is not None:
+            return LeftOut(name, "price: the provider is being asked for it", True)
     compared = account.compare_price(price)
     if cap is not None and (compared is None or compared > cap):
         return LeftOut(name, "price unknown under a max_price" if compared is None else "price above max_price")
@@ -153,7 +162,7 @@ def _weigh(
     if account.buckets is None:
         if before is not None:
             return LeftOut(name, f"visited: {before}", True)
-        return Candidate(name, account.name, instead, segments, price, account.currency, compared, None, 0, None)
+        return Candidate(name, account.name, instead, segments, price, account.currency, compared, None, 0, None, quoted_at)
     cost = account.find_cost(price, segments)
     bucket, reason_, until = standing.find_credit(account, account.buckets(message, account.find_sender(message)), cost)
     if reason_ is not None:
@@ -165,7 +174,7 @@ def _weigh(
     if before is not None:
         # Last: where the provider's state of now says more (it is suspended, it is dry), that tells when it may be asked again.
         return LeftOut(name, f"visited: {before}", True)
-    return Candidate(name, account.name, instead, segments, price, account.currency, compared, bucket, cost, credit)
+    return Candidate(name, account.name, instead, segments, price, account.currency, compared, bucket, cost, credit, quoted_at)
 
 
 _CREDIT_REASON = {"dry": "dry: no credit until a better report", "credit": "credit would fall below stop"}

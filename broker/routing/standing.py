@@ -4,6 +4,7 @@ The truth of pauses, suspensions and credit lives in the store; breaker and spen
 """
 
 from broker.routing.account import Account
+from broker.routing.quotes import Quotes
 
 HELD_BY: dict[str, str] = {
     "paused": "paused",
@@ -21,10 +22,11 @@ class Standing:
     """One account's standing. `out` is a reason that holds for every message, with the time when it may end (None: unknown).
 
     `usable` is credit per bucket in micro-units (a bucket not in it: unknown); `dry` maps a dry bucket to when it may be tried
-    again (None: at the next report). `finals` counts final receipts of late, `delivered` those that said so.
+    again (None: at the next report). `finals` counts final receipts of late, `delivered` those that said so. `quotes` are the prices
+    that the provider itself says, None where it says none.
     """
 
-    __slots__ = ("delivered", "dry", "finals", "name", "out", "usable")
+    __slots__ = ("delivered", "dry", "finals", "name", "out", "quotes", "usable")
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -32,6 +34,7 @@ class Standing:
         self.usable: dict[str, int] = {}
         self.dry: dict[str, int | None] = {}
         self.delivered = self.finals = 0
+        self.quotes: Quotes | None = None
 
     @property
     def delivered_share(self) -> int:

@@ -47,7 +47,8 @@ class Config(SmppKeys, frozen=True, kw_only=True):
 
     `username` and `password` of the SMPP access, or `api_key` in place of both; `system_type` "ISO" makes data_coding 0 ISO 8859-1;
     `voice`: the voice that reads calls, `bot`: the bot of the channel bot, where a message does not say; `comment`: add our message id,
-    which the account's history shows and the subscriber does not get; `http_url`: "https://smsc.ru", for the balance, prices and HLR.
+    which the account's history shows and the subscriber does not get; `http_url`: "https://smsc.ru", for the balance, HLR, and
+    what an SMS costs where `prices` does not say it (then `currency` must be "RUB").
     """
 
     host: str = "smpp.smsc.ru"
@@ -95,6 +96,7 @@ TRAITS = Traits(
     doubt=frozenset({"duplicate"}),
     options=OPTIONS,
     http=frozenset({"hlr"}),
+    quotes=frozenset({"sms"}),
 )
 
 CODES: dict[str, OutcomeClass] = {show_status(status): class_ for status, class_ in CLASSES.items()}
@@ -116,7 +118,7 @@ def traits(config: Config) -> Traits:
     """Of one account: without its HTTP side there is no balance, and HLR goes by SMPP as everything does."""
     found = narrow(TRAITS, config)
     if config.http_url is None:
-        return msgspec.structs.replace(found, unit=None, money=False, http=frozenset())
+        return msgspec.structs.replace(found, unit=None, money=False, http=frozenset(), quotes=frozenset())
     return found
 
 

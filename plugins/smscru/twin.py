@@ -14,6 +14,7 @@ from broker.provider.contract import TwinReply, TwinRequest
 from broker.provider.smpp_twin import SmscTwin, Taken
 from broker.smpp.pdu import DeliverSm, SubmitSm
 from broker.smpp.tlv import Tlv
+from broker.text import verdict
 from broker.words.clock import MINUTE
 
 TYPES: Final = {
@@ -114,7 +115,8 @@ class Twin(SmscTwin):
         if page == "balance.php":
             return _say({"balance": f"{self.balance:.2f}"})
         if page == "send.php" and said.get("cost") == "1":
-            return _say({"cost": f"{self.cost}", "cnt": 1})
+            count = verdict(said.get("mes", "")).segments
+            return _say({"cost": f"{self.cost * count}", "cnt": count})
         if page == "send.php" and said.get("hlr") == "1":
             ref = str(855_469 + len(self.lookups))
             self.lookups[ref] = said.get("phones", "")
