@@ -8,6 +8,7 @@ import gc
 import logging
 import os
 import random
+import resource
 import signal
 import sys
 import time
@@ -51,6 +52,7 @@ from broker.delivery.sweep import run_sweep
 from broker.delivery.watch import Watch
 from broker.ops.log import set_level, start_log
 from broker.ops.notify import find_watchdog, inherit_sockets, notify, notify_reloading
+from broker.ops.watchdog import run_watchdog
 from broker.provider.registry import Plugin, load_plugin
 from broker.provider.twin import TwinPlace, aim, place_twin
 from broker.store.contract import StoreError
@@ -59,7 +61,7 @@ from broker.store.journal import SqliteJournal, StoreBroken
 from broker.store.lock import FolderLock
 from broker.store.query import SqliteQuery
 from broker.store.ring import Ring
-from broker.store.sqlite import Writer, open_connection
+from broker.store.sqlite import StoreFailure, Writer, explain_failure, open_connection
 from broker.words.settings import ProviderSettings, Settings
 
 log = logging.getLogger("broker.daemon")
@@ -69,6 +71,7 @@ LAST_COMMITS = 5.0
 SWITCH = 0.0005
 COLLECT = (20_000, 50, 20)
 """When garbage is looked for: what a message makes is let go of by its references, and a look at all that live messages hold is dear."""
+DESCRIPTORS = 65_536
 FAREWELL = 0.05
 """Seconds at the end in which answers already given, and the last events, leave by their sockets."""
 
@@ -123,11 +126,16 @@ class Daemon:
             conn = open_connection(path)
             failpoint("start.opened")
             query = SqliteQuery(path)
+            code = 1
             try:
-                return await self._serve(conn, query, path)
+                code = await self._serve(conn, query, path)
+            except* (StoreBroken, StoreFailure) as failed:
+                log.critical("stopped: %s", explain_failure(_first(failed)))
             finally:
-                query.close()
-                conn.close()
+                # The last one to close moves the log into the file. A reader cannot, so a store that failed is left as it is.
+                for each in (query, conn) if code == 0 else (conn, query):
+                    each.close()
+            return code
         finally:
             lock.close()
 
@@ -136,30 +144,27 @@ class Daemon:
         journal = SqliteJournal(writer, path, _run_in_thread(), wall_clock, Ring(RING, writer.seq))
         randrange = random.Random().randrange  # noqa: S311  # jitter, no secret
         code = 0
-        try:
-            async with trio.open_nursery() as outer:
-                await outer.start(journal.run)
-                outer.start_soon(journal.watch_room)
-                async with trio.open_nursery() as nursery:
-                    await self._start_twins(nursery)
-                    settings = self._aim_at_twins(self.settings)
-                    ex = Exchange(make_book(settings, self.plugins), journal, query, wall_clock, partial(randrange, 1_000_000))
-                    # Before the doors open: who can already submit may also be told to stop.
-                    with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals:
-                        await self._start(ex, writer, nursery, outer)
-                        try:
-                            code = await self._wait_end(ex, nursery, signals)
-                        finally:
-                            for socket_path in (self.settings.submit.socket, self.settings.control.socket):
-                                remove_socket(socket_path)
-                with trio.move_on_after(LAST_COMMITS):  # a full disk may never take them: what is open is in doubt at the next start
+        async with trio.open_nursery() as outer:
+            await outer.start(journal.run)
+            outer.start_soon(journal.watch_room)
+            outer.start_soon(run_watchdog)
+            async with trio.open_nursery() as nursery:
+                await self._start_twins(nursery)
+                settings = self._aim_at_twins(self.settings)
+                ex = Exchange(make_book(settings, self.plugins), journal, query, wall_clock, partial(randrange, 1_000_000))
+                # Before the doors open: who can already submit may also be told to stop.
+                with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals:
+                    await self._start(ex, writer, nursery, outer)
+                    try:
+                        code = await self._wait_end(ex, nursery, signals)
+                    finally:
+                        for socket_path in (self.settings.submit.socket, self.settings.control.socket):
+                            remove_socket(socket_path)
+            with trio.move_on_after(LAST_COMMITS):  # a full disk may never take them: what is open is in doubt at the next start
+                await journal.wait_committed()
+                while journal.waiting:  # an answer handed over more
                     await journal.wait_committed()
-                    while journal.waiting:  # an answer handed over more
-                        await journal.wait_committed()
-                outer.cancel_scope.cancel()
-        except* StoreBroken as broken:
-            log.critical("stopped: %s", broken.exceptions[0])
-            code = 1
+            outer.cancel_scope.cancel()
         return code
 
     async def _start(self, ex: Exchange, writer: Writer, nursery: trio.Nursery, outer: trio.Nursery) -> None:
@@ -334,6 +339,10 @@ def run_daemon(config: Path, *, twins: bool = False) -> int:
         print(f"broker: {TROUBLE}", file=sys.stderr)
         return 78
     os.umask(0o077)
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    room = DESCRIPTORS if hard == resource.RLIM_INFINITY else min(DESCRIPTORS, hard)
+    if soft != resource.RLIM_INFINITY and soft < room:  # a shell's 1,024 are few for a feed of two thousand
+        resource.setrlimit(resource.RLIMIT_NOFILE, (room, hard))
     # A COMMIT's thread asks for the interpreter lock twice; beside a busy loop each time costs a whole switch interval (5 ms by default).
     sys.setswitchinterval(SWITCH)
     try:

@@ -16,6 +16,7 @@ from broker.api.feed_pages import Events, Pages, Recent
 from broker.api.feed_session import Session
 from broker.api.heads import BadHead, Head, read_head, refuse
 from broker.api.hosts import is_foreign, is_listed, split_host
+from broker.api.web import find_room
 from broker.words.clock import show_time
 from broker.words.settings import Settings
 
@@ -32,7 +33,8 @@ _PROXIED = ("forwarded", "x-forwarded-for", "x-real-ip")
 
 
 class FeedDoor:
-    """Serves the feed. `settings` gives the newest applied ones; `most` is how many subscribers there may be at one time."""
+    """Serves the feed. `settings` gives the newest applied ones; `most`: how many subscribers there may be at one time, if
+    half of this process's descriptors is as many."""
 
     def __init__(
         self,
@@ -48,7 +50,8 @@ class FeedDoor:
         self._node = node
         self._settings = settings
         self._now = now
-        self._most = most
+        self._most = find_room(most, 2)
+        self._most_refused = min(MOST_REFUSED, self._most // 4 + 1)
         self._sessions: set[Session] = set()
         self._strangers: set[trio.SocketStream] = set()
         self._left = trio.lowlevel.ParkingLot()
@@ -113,7 +116,8 @@ class FeedDoor:
     async def _take(self, stream: trio.SocketStream) -> None:
         """Serve one connection; whatever goes wrong costs this connection alone."""
         try:
-            if self._is_stopping or len(self._strangers) >= self._most + MOST_REFUSED:
+            # Both together, so that no crowd takes the descriptors that the submit socket needs.
+            if self._is_stopping or len(self._strangers) + len(self._sessions) >= self._most + self._most_refused:
                 return
             head = await self._receive(stream)
             if head is not None:

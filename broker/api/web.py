@@ -34,10 +34,10 @@ class Counts(msgspec.Struct):
     turned_away: int = 0
 
 
-def find_room(most: int) -> int:
-    """How many connections there may be, of the `most` wanted: a quarter of this process's descriptors, the rest is for others."""
+def find_room(most: int, share: int = 4) -> int:
+    """How many connections there may be, of the `most` wanted: one part in `share` of our descriptors, the rest is for others."""
     soft = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-    return most if soft == resource.RLIM_INFINITY else max(8, min(most, soft // 4))
+    return most if soft == resource.RLIM_INFINITY else min(most, max(8, soft // share))
 
 
 class WebDoor:

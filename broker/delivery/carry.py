@@ -23,6 +23,10 @@ from broker.words.message import Message
 log = logging.getLogger("broker.delivery")
 
 
+FAULTS = (Exception, SystemExit)
+"""What a plugin may raise without taking the broker along; some library of its own may mean to end its program."""
+
+
 class Caller(Protocol):
     """What an HTTP account does: one call, answered by a reply or by the transport's verdict."""
 
@@ -110,7 +114,7 @@ class Carrier:
             call = self.plugin.build(self.config, sends, now())
         except Unsuitable as refusal:
             return [Outcome("unsuitable", refusal.code, refusal.detail, evidence="not sent")] * len(sends)
-        except Exception as error:
+        except FAULTS as error:
             return _fault(self.plugin.name, error, sends, "unsuitable")
         assert self.caller is not None
         reply = await self.caller.call(call)
@@ -121,7 +125,7 @@ class Carrier:
             return [judged] * len(sends)
         try:
             outcomes: list[Outcome] = self.plugin.parse(self.config, reply, sends)
-        except Exception as error:
+        except FAULTS as error:
             return _fault(self.plugin.name, error, sends, "in_doubt")
         if len(outcomes) != len(sends):
             return _fault(self.plugin.name, ValueError("not one outcome for each send"), sends, "in_doubt")
@@ -150,13 +154,13 @@ class Carrier:
             try:
                 await session.submit(sends, settle_once)
                 rest = Outcome("in_doubt", "plugin_error", "the plugin said nothing of it", evidence="plugin")
-            except Exception as error:
+            except FAULTS as error:
                 rest = _fault(self.plugin.name, error, sends, "in_doubt")[0]
         for index in tuple(waiting):
             settle_once(index, rest)
 
 
-def _fault(name: str, error: Exception, sends: Sequence[Send], class_: str) -> list[Outcome]:
+def _fault(name: str, error: Exception | SystemExit, sends: Sequence[Send], class_: str) -> list[Outcome]:
     # The exception's own text may hold what must not be logged: its type and line say enough.
     trace = error.__traceback__
     while trace is not None and trace.tb_next is not None:

@@ -54,13 +54,32 @@ def look_at_doubt(ex: Exchange, message: Message, now: int) -> None:
     if attempt is None or due == "end":
         end_doubt(ex, message, attempts, now)
         return
+    if due is not None and message.progress.crashes >= POISON:
+        hold_poison(ex, message, attempt)
+        return
     at = plan_doubt(attempt, copies, memory, now).at
     if due == "copy":
         send_copy(ex, message, attempt, now)
         at = min(at, now + AGAIN)
-    elif due == "replay" and lane is not None:
-        start_replay(ex, lane, message, attempt, now)
-    ex.journal.put(Step(message.id, ("in_doubt",), Change("in_doubt", message.detail, None, at), hurry=False))
+    step = Step(message.id, ("in_doubt",), Change("in_doubt", message.detail, None, at), hurry=False)
+    if due == "replay" and lane is not None and may_replay(ex, lane, message, now):
+        start_replay(ex, lane, message, attempt, step)
+    ex.journal.put(step)
+
+
+def hold_poison(ex: Exchange, message: Message, attempt: Attempt) -> None:
+    """Three crashes found this message open: nothing more is done with it before a person has looked. What is in doubt counts as sent."""
+    now = ex.now()
+    shut = Shut(attempt.n, ("in_doubt",), "abandoned", None)
+    entry = ex.teller.tell(message, "held", now, attempt, detail="poison")
+
+    def done(answer: Answer, _value: object) -> None:
+        if answer is Answer.DONE:
+            debit(ex, attempt)
+            ex.queued += 1
+            ex.sweep_bell.ring_at(message.valid_until)
+
+    ex.journal.put(Step(message.id, ("in_doubt",), Change("held", "poison", None, message.valid_until), (entry,), None, (shut,), done))
 
 
 def end_doubt(ex: Exchange, message: Message, attempts: list[Attempt], now: int) -> None:
@@ -83,7 +102,7 @@ def end_doubt(ex: Exchange, message: Message, attempts: list[Attempt], now: int)
 def send_copy(ex: Exchange, message: Message, attempt: Attempt, now: int) -> None:
     """Hand another copy to a lane that can take it now: the same account's for `resend`, the next candidate's for `failover`."""
     rule = ex.find_rule(message, now)
-    if rule is None or now >= message.valid_until or ex.is_stopping or message.progress.crashes >= POISON:
+    if rule is None or now >= message.valid_until or ex.is_stopping:
         return
     progress = message.progress
     if attempt.doubt.mode == "failover":
@@ -97,14 +116,35 @@ def send_copy(ex: Exchange, message: Message, attempt: Attempt, now: int) -> Non
             return
 
 
-def start_replay(ex: Exchange, lane: "Lane", message: Message, attempt: Attempt, now: int) -> None:
-    """Repeat the request, if the account may be written to now. Not past the validity: where the first was not taken, this one would be."""
+def may_replay(ex: Exchange, lane: "Lane", message: Message, now: int) -> bool:
+    """True where the account may be written to now, and the last repeat is over.
+
+    Not past the validity: where the first was not taken, this one would be.
+    """
     if now >= message.valid_until:
-        return
-    if lane.standing.out is not None or ex.is_stopping or lane.replays >= AT_ONCE or lane.rate.take(message.segments, now):
-        return
-    lane.replays += 1
-    lane.start_soon(replay, ex, lane, message, attempt)
+        return False
+    if lane.standing.out is not None or ex.is_stopping or len(lane.repeated) >= AT_ONCE or message.id in lane.repeated:
+        return False
+    return not lane.rate.take(message.segments, now)
+
+
+def start_replay(ex: Exchange, lane: "Lane", message: Message, attempt: Attempt, step: Step) -> None:
+    """Repeat the request once `step` is durable, which counts the repeat as a crash where one found the message open before.
+
+    Without an answer that count stays: a message that brings the broker down is not repeated for ever.
+    """
+    lane.repeated.add(message.id)
+    crashes = message.progress.crashes
+    if crashes and step.change is not None:
+        step.change.progress = msgspec.structs.replace(message.progress, crashes=crashes + 1)
+
+    def go(answer: Answer, _value: object) -> None:
+        if answer is Answer.DONE:
+            lane.start_soon(replay, ex, lane, message, attempt)
+        else:
+            lane.repeated.discard(message.id)
+
+    step.done = go
 
 
 async def replay(ex: Exchange, lane: "Lane", message: Message, attempt: Attempt) -> None:
@@ -117,15 +157,18 @@ async def replay(ex: Exchange, lane: "Lane", message: Message, attempt: Attempt)
         await lane.carrier.submit([send], ex.now, lambda _index, outcome: answers.append(outcome))
     finally:
         lane.carrier.in_use -= 1
-        lane.replays -= 1
+        lane.repeated.discard(message.id)
     failpoint("replay.answered")
     outcome = answers[0]
     by_bytes = "duplicate" in lane.traits.doubt and not ("key" in lane.traits.doubt and lane.traits.idempotency)
     verdict = judge_replay(outcome, by_bytes)
     log.info("asked again id=%s provider=%s class=%s proof=%s", message.id, lane.name, outcome.class_, verdict or "none")
-    if verdict is None:
-        return
     live = ex.query.find_live(message.id)
+    if verdict is None:
+        if live is not None and live.message.progress.crashes:  # it was answered: no crash
+            change = Change("in_doubt", live.message.detail, None, live.message.next_at, message.progress)
+            ex.journal.put(Step(message.id, ("in_doubt",), change, hurry=False))
+        return
     now_is = next((each for each in live.attempts if each.n == attempt.n), None) if live is not None else None
     if live is None or now_is is None or now_is.state not in ("in_doubt", "abandoned"):
         return  # something else was proof before

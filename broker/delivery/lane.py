@@ -59,7 +59,7 @@ class Lane:
         self._ids: set[str] = set()
         self._leaving: list[str] = []
         self._replaced: dict[str, Attempt] = {}
-        self.replays = 0
+        self.repeated: set[str] = set()
         self.blocked_row = BlockedRow()
         self._credits = list(SHARES)
         self._has_more = True

@@ -18,7 +18,7 @@ import trio
 from broker.store.contract import Accept, Answer, Entry, Operation, Put, Receive, Step
 from broker.store.failpoints import batch_point, failpoint
 from broker.store.ring import Ring
-from broker.store.sqlite import Writer
+from broker.store.sqlite import Writer, explain_failure
 from broker.store.steps import HalfDone
 
 log = logging.getLogger("broker.store")
@@ -33,6 +33,11 @@ PAUSE = 0.25
 """A checkpoint follows a commit when so many rows have changed since the last one and so many seconds have passed."""
 BALLAST = 16 << 20
 FULL_RETRY = 1.0
+LAST_WORDS = 0.05
+"""Seconds in which answers leave by their sockets before a failed store stops the daemon."""
+
+PASSING = ("SQLITE_FULL", "SQLITE_BUSY", "SQLITE_LOCKED")
+"""Errors of the moment; any other one is the disk's or the file's, and nothing is tried again on it."""
 
 Runner = Callable[[Callable[[], None]], Awaitable[None]]
 
@@ -69,6 +74,7 @@ class SqliteJournal:
         self._claims = 0
         self._trouble: sqlite3.Error | None = None
         self.is_full = False
+        self.is_broken = False
         self.commits = 0
         self.on_full: Callable[[bool], None] = lambda _full: None
 
@@ -183,8 +189,8 @@ class SqliteJournal:
         error, self._trouble = self._trouble, None
         if error is None:
             return
-        if not _name(error).startswith(("SQLITE_FULL", "SQLITE_BUSY", "SQLITE_LOCKED")):
-            raise _broken(_name(error))
+        if not _name(error).startswith(PASSING):
+            raise StoreBroken(explain_failure(error))
         log.warning("checkpoint put off error=%s", _name(error))
 
     async def _begin(self) -> None:
@@ -206,9 +212,8 @@ class SqliteJournal:
         name = _name(error)
         if not name.startswith("SQLITE_FULL"):
             log.critical("store failed error=%s", name)
-            for operation in batch:
-                _answer(operation, Answer.UNKNOWN, None)
-            raise _broken(name)
+            await self._say_unknown(batch)
+            raise StoreBroken(explain_failure(error))
         try:
             self._writer.conn.execute("ROLLBACK")
         except sqlite3.Error:
@@ -235,6 +240,16 @@ class SqliteJournal:
         self._stuck = len(self._pending)
         await trio.sleep(0 if not self._pending else FULL_RETRY / 4)
         return False
+
+    async def _say_unknown(self, batch: list[Operation]) -> None:
+        """Nobody knows what became of `batch`; nothing else is written any more. Returns when those who wait can have been told."""
+        self.is_broken = self.is_full = True
+        behind, self._pending = self._pending, []
+        for operation in batch:
+            _answer(operation, Answer.UNKNOWN, None)
+        for operation in behind:
+            _answer(operation, Answer.FAILED if _is_intake(operation) else Answer.UNKNOWN, None)
+        await trio.sleep(LAST_WORDS)
 
     async def forget(self, work: Callable[[sqlite3.Connection], bool]) -> bool:
         """Do a page of retention `work` in a transaction of its own, what it drops overwritten. True when there may be more.
@@ -265,8 +280,8 @@ class SqliteJournal:
         except sqlite3.OperationalError as error:
             if _name(error).startswith("SQLITE_IOERR"):
                 log.critical("store failed error=%s", _name(error))
-                raise _broken(_name(error)) from None  # as everywhere else: a sync that failed once is never tried again
-            log.warning("retention put off error=%s", getattr(error, "sqlite_errorname", ""))
+                raise StoreBroken(explain_failure(error)) from None  # as everywhere else: a sync that failed once is never tried again
+            log.warning("retention put off error=%s", _name(error))
             if conn.in_transaction:
                 conn.execute("ROLLBACK")
             return False
@@ -289,13 +304,44 @@ class SqliteJournal:
         await self.forget(empty)
 
     async def watch_room(self) -> None:
-        """While the disk is full, try every second to set the ballast aside again; when that works, service returns."""
+        """While the disk is full, try every second to set the ballast aside again; when that works, service returns.
+
+        Raises StoreBroken when somebody has taken the store's files away under the broker.
+        """
+        files = self._identify_files()
         while True:
             await trio.sleep(FULL_RETRY)
-            if self.is_full and self._make_ballast():
+            found = self._identify_files()
+            if any(name not in found or found[name] != identity for name, identity in files.items()):
+                await self._save_log()
+            files = found
+            if self.is_full and not self.is_broken and self._make_ballast():
                 self.is_full = False
                 log.warning("room on the disk again: taking and sending go on")
                 self.on_full(False)
+
+    def _identify_files(self) -> dict[str, tuple[int, int]]:
+        """The store and its write-ahead log, as they stand in the folder."""
+        found = {}
+        for path in () if self._path is None else (self._path, self._path.with_name(f"{self._path.name}-wal")):
+            try:
+                stat = path.stat()
+            except FileNotFoundError:
+                continue
+            found[path.name] = stat.st_dev, stat.st_ino
+        return found
+
+    async def _save_log(self) -> None:
+        """The store or its log was removed or replaced while it is open: the next start would not find what it still takes.
+
+        What is in the log is moved into the store as long as we hold both. Raises StoreBroken.
+        """
+        log.critical("the store's files were removed or replaced while the broker ran")
+        await self.empty_log()
+        raise StoreBroken(
+            "somebody removed or replaced the store's file or its -wal file; what was taken has been moved from the log into the store:"
+            " `broker verify` looks at it, then start again"
+        )
 
     def _make_ballast(self) -> bool:
         if self._path is None:
@@ -321,8 +367,6 @@ def _name(error: sqlite3.Error) -> str:
     return getattr(error, "sqlite_errorname", type(error).__name__)
 
 
-def _broken(name: str) -> StoreBroken:
-    return StoreBroken(f"the store failed ({name}); its file is left as it is: look at the disk, then start again")
 
 
 def _is_intake(operation: Operation) -> bool:

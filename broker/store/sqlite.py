@@ -38,6 +38,23 @@ _UNWRITABLE = (OverflowError, UnicodeError, sqlite3.IntegrityError, sqlite3.Prog
 """What one operation's own values may raise (a lone surrogate, a number beyond 64 bits): its trouble, not the store's."""
 
 
+StoreFailure = sqlite3.DatabaseError
+"""What reading raises where the file or the disk under it fails."""
+
+
+def explain_failure(error: BaseException) -> str:
+    """What happened to the store, and what to do. The file is left as it is, whatever it was."""
+    if not isinstance(error, sqlite3.Error):
+        return str(error)
+    name = getattr(error, "sqlite_errorname", type(error).__name__)
+    if name.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")):
+        return (
+            f"the store is damaged ({name}); its file is left as it is: `broker verify` says how far, and the newest good copy"
+            " (`broker backup`) goes in its place, without the -wal and -shm files there"
+        )
+    return f"the store failed ({name}); its file is left as it is: look at the disk, then start again"
+
+
 def open_connection(path: Path, *, read_only: bool = False) -> sqlite3.Connection:
     """A connection to the store at `path`, ready for the hot path. Raises StoreError."""
     conn: sqlite3.Connection | None = None
@@ -63,18 +80,27 @@ def open_connection(path: Path, *, read_only: bool = False) -> sqlite3.Connectio
         migrate(conn)
         return conn
     except ValueError as error:
-        _close(conn)
+        _leave(conn, path)
         raise StoreError(f"{path} was {error}; run the broker that made it, or point [store].url at another file") from None
     except sqlite3.Error as error:
-        _close(conn)
+        _leave(conn, path)
         raise StoreError(
-            f"cannot open the store {path}: {error}; check that the file is a broker store and that this user may write its folder"
+            f"cannot open the store {path}: {error}; check that the file is a broker store (`broker verify`) and that this user may"
+            " write its folder"
         ) from None
 
 
-def _close(conn: sqlite3.Connection | None) -> None:
-    if conn is not None:
-        conn.close()
+def _leave(conn: sqlite3.Connection | None, path: Path) -> None:
+    """Close without moving the log into the file, which the last one to close does: a reader that cannot closes after it."""
+    if conn is None:
+        return
+    holder = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
+    try:
+        holder.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+    except sqlite3.Error:
+        pass  # not even that can be read: then nothing can be moved either
+    conn.close()
+    holder.close()
 
 
 class Writer:

@@ -2,7 +2,7 @@
 
 import json
 import random
-from collections import deque
+from collections import Counter, deque
 from pathlib import Path
 
 import trio
@@ -13,12 +13,14 @@ PASSING = frozenset({"stopping", "unavailable", "outcome_unknown", "queue_full"}
 
 
 class Client:
-    """One program. `acked` is key -> (id, text); `trouble` what no program should ever see; `long` the share of texts in two parts."""
+    """One program. `acked` is key -> (id, text); `refused` counts the codes that it heard; `trouble` is what no program should ever see;
+    `long` the share of texts in two parts."""
 
     def __init__(self, name: str, socket: Path, seed: int) -> None:
         self.name = name
         self.acked: dict[str, tuple[str, str]] = {}
         self.trouble: list[str] = []
+        self.refused: Counter[str] = Counter()
         self.is_over = False
         self.long = 0.0
         self._socket = socket
@@ -102,6 +104,7 @@ class Client:
             return
         error = answer["error"]
         assert isinstance(error, dict)
+        self.refused[error["code"]] += 1
         if error["code"] not in PASSING:
             self.trouble.append(f"{key} was refused: {error['code']}: {error['message']}")
             self._unanswered.pop(key, None)

@@ -8,7 +8,7 @@ import os
 import random
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from subprocess import STDOUT
@@ -113,20 +113,30 @@ class Round:
         self.config = folder / "broker.toml"
         self.world = World(world, folder, seed)
         self.tally = Tally()
+        self.clients: list[Client] = []
+        self.more = ""
         self._seed = seed
         self._log = folder / "daemon.log"
 
     async def run(self, kills: Sequence[Kill]) -> Tally:
         """Kill the daemon as `kills` say under load, start it once more, let it drain, and judge."""
-        clients = [Client(f"c{n}", self.folder / "submit.sock", self._seed * 10 + n) for n in range(3)]
-        async with self.world.play(), trio.open_nursery() as nursery:
-            self.config.write_text(self.world.config)
-            for client in clients:
-                client.long = self.world.long
-                nursery.start_soon(client.run)
+
+        async def hurt() -> None:
             for kill in kills:
                 await self._kill_one(kill)
                 self.tally.trials += 1
+
+        return await self.run_with(hurt)
+
+    async def run_with(self, hurt: Callable[[], Awaitable[None]]) -> Tally:
+        """Do `hurt` under load, start the daemon once more, let it drain, and judge."""
+        clients = self.clients = [Client(f"c{n}", self.folder / "submit.sock", self._seed * 10 + n) for n in range(3)]
+        async with self.world.play(), trio.open_nursery() as nursery:
+            self.config.write_text(self.world.config + self.more)
+            for client in clients:
+                client.long = self.world.long
+                nursery.start_soon(client.run)
+            await hurt()
             with trio.CancelScope(deadline=trio.current_time() + PATIENCE + DRAIN):
                 await self._drain(clients)
             nursery.cancel_scope.cancel()

@@ -61,6 +61,15 @@ def read_ledger(path: Path) -> list[tuple[str, str]]:
     return [(account, text) for account, _, text in (line.partition(" ") for line in path.read_text().splitlines())]
 
 
+def read_ids(store: Path) -> set[str]:
+    """The id of every message in a store."""
+    conn = sqlite3.connect(f"file:{store}?mode=ro", uri=True)
+    try:
+        return {row[0] for row in conn.execute("SELECT id FROM message")}
+    finally:
+        conn.close()
+
+
 def judge(store: Path, acked: Mapping[str, tuple[str, str]], ledger: Iterable[tuple[str, str]]) -> Tally:
     """The tally of one round; `acked` is key -> (id, text) as the clients were answered."""
     conn = sqlite3.connect(f"file:{store}?mode=ro", uri=True)

@@ -13,7 +13,7 @@ from trio.testing import MockClock
 
 from broker.store import journal
 from tests.daemon.conftest import MakeHouse
-from tests.daemon.house import TEXT, House, loopback, rule, show, tatango
+from tests.daemon.house import TEXT, House, loopback, mitake, rule, show, tatango
 
 MINUTE = 60.0
 US = "+12025550123"
@@ -149,11 +149,42 @@ async def test_a_message_open_at_three_crashes_is_held_as_poison(
 
 
 async def test_it_gets_no_further_copy_either(make_house: MakeHouse, autojump_clock: MockClock, nursery: trio.Nursery) -> None:
-    settings = {"providers": {"a": loopback(delay=10_000)}, "rules": [rule("a", in_doubt="resend", max_copies=9, doubt_wait="5s")]}
+    resend = {"in_doubt": "resend", "max_copies": 9, "doubt_wait": "5s", "validity": "10m"}
+    settings = {"providers": {"a": loopback(delay=10_000)}, "rules": [rule("a", **resend)]}
     house = await make_house(settings)
     id_ = await house.take()
     for _ in range(3):
         await crash(house, nursery)
         await trio.sleep(7)
-    reply = await house.until(id_, "unknown", within=20 * MINUTE)
-    assert reply["message"]["copies"] == 3
+    reply = await house.until(id_, "held", within=MINUTE)
+    assert (reply["message"]["detail"], reply["message"]["copies"]) == ("poison", 3)
+    assert house.ex.queued == 1
+    await house.until(id_, "unknown", within=10 * MINUTE)  # at its validity: a copy may have arrived
+    assert house.ex.queued == 0
+
+
+async def test_nor_is_it_repeated_for_ever(make_house: MakeHouse, autojump_clock: MockClock, nursery: trio.Nursery) -> None:
+    """A repeat opens no attempt: that one of them was under way at a crash is known all the same."""
+    house = await make_house({"providers": {"a": mitake("a", api="mtk")}}, {"a": {"answers": ["late"] * 9}})
+    id_ = await house.take()
+    await crash(house, nursery)  # open
+    for _ in range(2):
+        await trio.sleep(3)
+        asked = len(house.twins["a"].answers)
+        await crash(house, nursery)  # while its repeat is under way
+        await trio.sleep(60)
+    reply = await house.until(id_, "held", within=10 * MINUTE)
+    assert reply["message"]["detail"] == "poison"
+    assert len(house.twins["a"].answers) == asked
+
+
+async def test_a_silent_provider_is_no_poison(make_house: MakeHouse, autojump_clock: MockClock, nursery: trio.Nursery) -> None:
+    house = await make_house({"providers": {"a": mitake("a", api="mtk")}}, {"a": {"answers": ["late"] * 9}})
+    id_ = await house.take()
+    await crash(house, nursery)
+    await trio.sleep(5 * MINUTE)
+    message = house.query.find_message(id_)
+    assert message is not None
+    assert (message.status, message.progress.crashes) == ("in_doubt", 1)
+    house.twins["a"].answers.clear()
+    await house.until(id_, "sent", within=10 * MINUTE)

@@ -230,3 +230,27 @@ def test_a_store_that_cannot_be_reached(tmp_path: Path) -> None:
         open_connection(tmp_path / "nowhere" / "broker.db")
     with pytest.raises(StoreError, match=r"cannot open the store"):
         open_connection(tmp_path / "broker.db", read_only=True)
+
+
+def test_a_damaged_store_is_left_as_it_is(tmp_path: Path) -> None:
+    """Also the part of it that is in the log: whoever closes a store last would move that into the file."""
+    path = tmp_path / "broker.db"
+    conn = open_connection(path)
+    conn.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    hold = open_connection(path, read_only=True)
+    hold.execute("SELECT count(*) FROM message").fetchone()
+    conn.execute("INSERT INTO fact (kind, name, value) VALUES ('k', 'n', '{}')")  # in the log alone
+    conn.close()
+    for name in ("broker.db", "broker.db-wal"):
+        (tmp_path / "found").mkdir(exist_ok=True)
+        (tmp_path / "found" / name).write_bytes((tmp_path / name).read_bytes())
+    hold.close()
+    path = tmp_path / "found" / "broker.db"
+    with path.open("r+b") as file:
+        file.seek(100)  # the schema, behind the header
+        file.write(b"\xff" * 1000)
+    before = path.read_bytes()
+    with pytest.raises(StoreError, match=r"cannot open the store .*malformed.*broker verify"):
+        open_connection(path)
+    assert path.read_bytes() == before
+    assert (tmp_path / "found" / "broker.db-wal").stat().st_size

@@ -165,3 +165,60 @@ async def test_a_commit_once_begun_is_seen_through(store: Sqlite, autojump_clock
     await store.open()
     assert store.status("m1") == "queued"
     assert (store.status("m2") is not None) is (("m2", DONE) in store.answers)
+
+
+async def test_who_waits_is_told_before_a_failed_store_stops_everything(
+    store: Sqlite, autojump_clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`outcome_unknown` needs a moment to leave by the sockets; in it nothing new is taken, and no attempt opened."""
+    await store.close()
+    conn: list[Flaky] = []
+
+    def wrap(inner: sqlite3.Connection) -> Flaky:
+        conn.append(Flaky(inner))
+        return conn[0]
+
+    store.wrap = wrap
+    told: list[float] = []
+    with pytest.RaisesGroup(StoreBroken):
+        async with trio.open_nursery() as store.nursery:
+            await store.open()
+            conn[0].script["COMMIT"] = ("SQLITE_IOERR_FSYNC", False)
+            store.accept(message("m1"))
+            while not store.answers:
+                await trio.testing.wait_all_tasks_blocked()
+            store.nursery.start_soon(wait_for_end, told)
+            store.accept(message("m2"))
+            assert store.answers[-1] == ("m2", Answer.FAILED)
+            assert store.journal.is_full
+    assert store.answers == [("m1", UNKNOWN), ("m2", Answer.FAILED)]
+    assert told[0] >= journal_module.LAST_WORDS
+    store._scope = None
+
+
+async def wait_for_end(told: list[float]) -> None:
+    begun = trio.current_time()
+    try:
+        await trio.sleep_forever()
+    finally:
+        told.append(trio.current_time() - begun)
+
+
+@pytest.mark.parametrize("name", ["broker.db-wal", "broker.db"])
+async def test_files_that_are_taken_away_stop_the_journal(store: Sqlite, autojump_clock: Clock, name: str) -> None:
+    """What is only in a log that nobody can open again is moved into the store first."""
+    await store.close()
+    (store.path.with_name("aside")).mkdir()
+    with pytest.RaisesGroup(pytest.RaisesExc(StoreBroken, match="removed or replaced")):
+        async with trio.open_nursery() as store.nursery:
+            await store.open()
+            store.journal._path = store.path
+            await store.have("m1")
+            store.nursery.start_soon(store.journal.watch_room)
+            await trio.sleep(1.5)
+            store.path.with_name(name).rename(store.path.with_name("aside") / "broker.db")
+            await trio.sleep_forever()
+    store._scope = None
+    found = sqlite3.connect(store.path if name.endswith("wal") else store.path.with_name("aside") / "broker.db")
+    assert found.execute("SELECT id FROM message").fetchall() == [("m1",)]
+    found.close()
