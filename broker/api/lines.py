@@ -150,7 +150,7 @@ def find_ref(line: bytes) -> object:
     """The `ref` of a line that was refused, where it can be read."""
     try:
         body = msgspec.json.decode(line)
-    except (msgspec.DecodeError, RecursionError):
+    except (msgspec.DecodeError, RecursionError, UnicodeError):
         return None
     ref = body.get("ref") if isinstance(body, dict) else None
     return ref if isinstance(ref, str | int) else None

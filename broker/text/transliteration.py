@@ -69,7 +69,8 @@ _GREEK: Final = dict(zip("αβγδεζηθικλμνξοπρστυφχψως", "
 _TABLE: Final = {ord(each): to for group, to in (*_SIGNS.items(), *_LETTERS.items()) for each in group}
 # A Greek letter beside a Latin one is a sign (μm, Ωm), and another letter would be another sign.
 _greek_words: Final = re.compile("(?<![A-Za-zͰ-Ͽἀ-῿])[Ͱ-Ͽἀ-῿]+(?![A-Za-zͰ-Ͽἀ-῿])")
-_loose_accents: Final = re.compile("(?<=[A-Za-zÀ-ɏḀ-ỿͰ-Ͽἀ-῿ﬀ-ﬆ])[\u0300-\u036f]+")  # those that no composed letter has taken in
+_accent: Final = re.compile("[\u0300-\u036f]").search
+_accented: Final = re.compile("[A-Za-zÀ-ɏḀ-ỿͰ-Ͽἀ-῿ﬀ-ﬆ]").match
 _foreign: Final = re.compile(f"[^{re.escape(''.join(sorted(_GSM)))}]")
 
 
@@ -86,8 +87,22 @@ class Transliterated(msgspec.Struct, frozen=True, gc=False):
 
 def transliterate(text: str) -> str:
     """`text` with every character that the GSM alphabet lacks and that has a spelling in it so spelled; the others stay."""
-    composed = _loose_accents.sub("", unicodedata.normalize("NFC", text)).translate(_TABLE)
+    composed = _drop_loose_accents(unicodedata.normalize("NFC", text)).translate(_TABLE)
     return _foreign.sub(_spell, _greek_words.sub(_spell_greek, composed))
+
+
+def _drop_loose_accents(text: str) -> str:
+    """The text without the accents that no composed letter has taken in, whatever other marks stand between letter and accent."""
+    if _accent(text) is None:
+        return text
+    kept, is_on_letter = [], False
+    for each in text:
+        if is_on_letter and _accent(each) is not None:
+            continue
+        if not unicodedata.combining(each):
+            is_on_letter = _accented(each) is not None
+        kept.append(each)
+    return "".join(kept)
 
 
 def best_form(text: str) -> Transliterated | None:

@@ -70,7 +70,10 @@ def no_errors() -> Iterator[None]:
     assert handler.found == []
 
 
-async def talk(pieces: list[bytes]) -> tuple[bytes, list[tuple[str, str, list[tuple[bytes, bytes]]]], list[bytes]]:
+Said = tuple[bytes, list[tuple[str, str, list[tuple[bytes, bytes]]]], list[bytes]]
+
+
+async def talk(pieces: list[bytes]) -> Said:
     """What a server says to these octets, and what its door was asked. The client ends its side after them."""
     service = Echo()
     door = WebDoor("web", service, Limits())
@@ -104,6 +107,13 @@ async def talk(pieces: list[bytes]) -> tuple[bytes, list[tuple[str, str, list[tu
     return got, [(head.method, f"{head.path}?{head.query}", head.headers) for head in service.heads], service.bodies
 
 
+def forget_which_limit(said: Said) -> Said:
+    """A chunk whose size has no end is too much while it comes, and malformed where it came whole: refused either way, under two names."""
+    got, heads, bodies = said
+    at = got.rfind(b"HTTP/1.1 ")
+    return (got[:at] if got[at + 9 : at + 12] in (b"400", b"431") else got), heads, bodies
+
+
 def tell_server(rand: Random) -> None:
     """The same octets in one piece, in many, and to a server without a short way."""
     data = make_octets(rand)
@@ -113,7 +123,7 @@ def tell_server(rand: Random) -> None:
     async def compare() -> None:
         with trio.fail_after(1000):
             said = await talk(pieces)
-            assert await talk([data]) == said
+            assert forget_which_limit(await talk([data])) == forget_which_limit(said)
             with patch("broker.api.web_session.read_whole", lambda _data: None):
                 assert await talk(pieces) == said
 

@@ -27,6 +27,8 @@ BAD: dict[str, tuple[bytes, str, str | None]] = {
     "a lone surrogate": (b'{"to":"+886912345678","text":"\\ud83d"}', "bad_json", None),
     "nested without end": (b'{"options":{"a":' + b"[" * 30_000, "bad_json", None),
     "nested and closed": (b'{"options":{"a":' + b"[" * 20_000 + b"]" * 20_000 + b"}}", "bad_json", None),
+    "a wrong type, and not UTF-8 behind it": (b'{"op":5,"text":"\xff\xfe"}', "bad_request", "op"),
+    "an unknown field, and not UTF-8 behind it": (b'{"x":"\xef","to":"\xef"}', "bad_request", "x"),
     "a list": (b"[]", "bad_request", None),
     "a number": (b"7", "bad_request", None),
     "null": (b"null", "bad_request", None),

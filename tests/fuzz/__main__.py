@@ -1,6 +1,7 @@
 """`python -m tests.fuzz [STORY…] [--seconds N] [--seed S]`: tells random stories for a while, and prints the seed of one that fails.
 
-The stories stand beside the tests of what they are about, which tell a few of each. Exit: 0 when all ended as they should, 1 when one
+The stories stand beside the tests of what they are about (those of many rooms in `inputs`), which
+tell a few of each. Exit: 0 when all ended as they should, 1 when one
 did not. A seed and a story's name repeat it: `--seed "two 17 4"`.
 """
 
@@ -12,10 +13,11 @@ from collections import Counter
 from random import Random
 
 from tests.api.story import STORIES as CALLS
+from tests.fuzz.inputs import STORIES as INPUTS
 from tests.smpp.story import STORIES as LINKS
 from tests.text.story import STORIES as TEXTS
 
-STORIES = LINKS | TEXTS | CALLS
+STORIES = LINKS | TEXTS | CALLS | INPUTS
 
 
 def read_arguments(words: list[str] | None = None) -> argparse.Namespace:

@@ -26,6 +26,7 @@ GSM = DEFAULT_ALPHABET.replace("\x1b", "") + "".join(EXTENSION.values())
         ("İstanbul’da ığış", "Istanbul'da igis"),
         ("e\u0301 n\u0303", "é ñ"),
         ("x\u0301 a\u0323\u0301", "x a"),
+        ("c\u1ce2\u0327\u0301\u0301", "c\u1ce2"),  # a mark that is no accent stands between, and stays
         ("Καλημέρα κόσμε", "KAΛHMEPA KOΣME"),
         ("ΆΈΉΊΌΎΏ ΐΰ ς", "AEHIOYΩ IY Σ"),
         ("ἀρχή", "APXH"),
