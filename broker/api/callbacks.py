@@ -19,7 +19,6 @@ from broker.api.web_answers import Answer, Handler, Limits, make_refusal
 from broker.delivery.callbacks import Callbacks
 from broker.delivery.exchange import Exchange
 from broker.delivery.lane import Lane
-from broker.delivery.port import LanePort
 from broker.provider.contract import CallbackRequest, Parsed, Unstored
 
 log = logging.getLogger("broker.api")
@@ -111,15 +110,13 @@ class CallbackDoor:
         carrier = lane.carrier
         try:
             parsed: Parsed = carrier.plugin.receipts(carrier.config, request, self._ex.now())
-            receipts = [self._callbacks.resolve(lane, receipt) for receipt in parsed.receipts]
         except Exception as error:
             # Its type and line alone: its text may hold a number, or what the query said.
             return self._put_off(lane.name, f"{type(error).__name__} in the plugin at line {_find_line(error)}")
-        if receipts or parsed.inbound:
-            try:
-                await LanePort(self._ex, lane, carrier)(receipts, parsed.inbound)
-            except Unstored:
-                return self._put_off(lane.name, "not durable")
+        try:
+            await self._callbacks.take(lane, parsed.receipts, parsed.inbound)
+        except Unstored:
+            return self._put_off(lane.name, "not durable")
         self.tally.answered += 1
         answer = parsed.answer
         return Answer(answer.status, answer.body, answer.headers)

@@ -53,6 +53,8 @@ class WebDoor:
         self._peers: dict[str, int] = {}
         self._new: dict[Connection, None] = {}
         self._resting: dict[Connection, None] = {}
+        self._looking = trio.CancelScope()
+        self.look_at = math.inf
         self._warned_at = -math.inf
 
     @property
@@ -65,9 +67,26 @@ class WebDoor:
     ) -> None:
         """Serve sockets that listen already, until cancelled; then close them and every connection."""
         async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._watch)
             for listener in listeners:
                 nursery.start_soon(self._accept, listener, nursery)
             task_status.started()
+
+    async def _watch(self) -> None:
+        """End each connection whose limit of time is over, one watch for all of them."""
+        while True:
+            self.look_at = min((connection.due for connection in self._all), default=math.inf)
+            with trio.CancelScope(deadline=self.look_at) as self._looking:
+                await trio.sleep_forever()
+            now = trio.current_time()
+            for connection in self._all:
+                if connection.due <= now:
+                    connection.due = math.inf
+                    connection.end_late()
+
+    def look_by(self, due: float) -> None:
+        """A limit of time is over at `due`, before the next look."""
+        self.look_at = self._looking.deadline = due
 
     async def _accept(self, listener: trio.abc.Listener[trio.SocketStream], nursery: trio.Nursery) -> None:
         async with listener:

@@ -4,6 +4,8 @@ Asks the door before it reads a body, and ends itself where anything is beyond a
 """
 
 import logging
+import math
+import os
 from typing import TYPE_CHECKING
 
 import h11
@@ -31,6 +33,7 @@ class Connection:
         self.door = door
         self.stream = stream
         self.peer = peer
+        self.due = math.inf  # when its limit of time is over
         self._scope = trio.CancelScope()
         self._parser: h11.Connection | None = None
         self._whole: Whole | None = None
@@ -56,7 +59,14 @@ class Connection:
             self.stream.socket.close()
 
     def _allow(self, seconds: float) -> None:
-        self._scope.deadline = trio.current_time() + seconds
+        """A new limit of time. Two for each request would be two changes of a scope's deadline, at their price: the door watches."""
+        self.due = trio.current_time() + seconds
+        if self.due < self.door.look_at:
+            self.door.look_by(self.due)
+
+    def end_late(self) -> None:
+        """The limit of time is over."""
+        self._scope.cancel()
 
     async def _end_late(self) -> None:
         """A limit of time is over: the client's own is not worth a word, that of our work is."""
@@ -103,11 +113,17 @@ class Connection:
         self._whole = None
         if self._parser is not None:
             return await self._parse_head(self._parser, len(self._parser.trailing_data[0]))
-        limit = self.door.limits.head
-        data = await self.stream.receive_some(limit)
+        limit, sock = self.door.limits.head, self.stream.socket
+        data = None
+        while data is None:
+            await trio.lowlevel.wait_readable(sock)  # mostly there is nothing yet, and to try first costs more than to wait
+            try:
+                data = os.read(sock.fileno(), limit)
+            except BlockingIOError:
+                pass
         if not data:
             return None
-        self._whole = read_whole(bytes(data))
+        self._whole = read_whole(data)
         if self._whole is not None:
             return Head(self._whole, b"")
         self._parser = _make_parser(self.door.limits)
@@ -125,7 +141,7 @@ class Connection:
             while event is h11.NEED_DATA:
                 if taken and not is_timed:
                     is_timed = True
-                    self._scope.deadline = min(self._scope.deadline, trio.current_time() + self.door.limits.head_wait)
+                    self._allow(min(self.due - trio.current_time(), self.door.limits.head_wait))
                 if taken >= limit:
                     raise BadHead(431, "the head is too long")
                 data = await self.stream.receive_some(limit - taken)
@@ -195,8 +211,7 @@ class Connection:
             is_read, is_kept = state in (h11.DONE, h11.MUST_CLOSE), state is h11.DONE
         is_kept = is_kept and not answer.is_last
         wait = self.door.limits.answer_wait
-        if not wait / 2 <= self._scope.deadline - trio.current_time() <= wait:
-            self._allow(wait)  # else what is left of the limit for the work serves as well: a new one has its price
+        self._allow(wait)
         is_kept = await self._send(answer, is_kept=is_kept, has_body=head is None or head.method != "HEAD")
         if is_kept and parser is not None:
             # A new parser costs less than to walk the old one through an answer that needs no parsing.
@@ -204,6 +219,7 @@ class Connection:
             self._parser = _make_parser(self.door.limits) if rest else None
             if self._parser is not None:
                 self._parser.receive_data(rest)
+                await trio.lowlevel.checkpoint()  # whoever sends many at once waits for nothing else
         elif not is_read:
             await self._linger()
         return is_kept
@@ -216,7 +232,14 @@ class Connection:
             log.error("answer that cannot be sent door=%s status=%d", self.door.name, answer.status)
             answer, is_kept = make_refusal(503), False
             data = show_head(answer.status, answer.headers, len(answer.body), is_kept)
-        await self.stream.send_all(data + answer.body if has_body else data)
+        if has_body:
+            data += answer.body
+        try:
+            sent = os.write(self.stream.socket.fileno(), data)  # mostly there is room: then nobody else need have a turn first
+        except BlockingIOError:
+            sent = 0
+        if sent < len(data):
+            await self.stream.send_all(data[sent:])
         return is_kept
 
     async def _linger(self) -> None:

@@ -14,6 +14,9 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from broker.delivery.exchange import Exchange
+from broker.delivery.inbound import take_inbound
+from broker.delivery.matching import Match
+from broker.delivery.receipts import take_receipts
 from broker.delivery.submission import Refused
 from broker.policy import is_recipient
 from broker.store.contract import Answer, Put
@@ -27,6 +30,7 @@ if TYPE_CHECKING:
 
     from broker.delivery.flight import Flight
     from broker.delivery.lane import Lane
+    from broker.words.inbound import Inbound
 
 KIND = "callback"
 OVERLAP = 7 * DAY
@@ -203,23 +207,37 @@ class Callbacks:
         if not self.is_open:
             raise Refused("not_found", "the section [callbacks] is no more in broker.toml; the listener goes with the next restart")
 
-    def resolve(self, lane: "Lane", receipt: Receipt) -> Receipt:
-        """The receipt with the attempt that its token and recipient pick as its `token` ("message/n"); None where they pick none of
-        this account.
+    async def take(self, lane: "Lane", receipts: "Sequence[Receipt]", inbound: "Sequence[Inbound]") -> None:
+        """Make durable what a call said. A receipt with a token means the attempt that this and its recipient pick, of this account
+        alone; where they pick none, the one that has its id. Raises Unstored.
         """
-        token = receipt.token
-        if token is None:
-            return receipt
-        found = self._find_attempt(lane, token, receipt.recipient) if _is_token(token) else None
-        return msgspec.structs.replace(receipt, token=found)
+        if receipts:
+            await take_receipts(self.ex, lane, receipts, self._find_match)
+        if inbound:
+            await take_inbound(self.ex, lane, inbound)
 
-    def _find_attempt(self, lane: "Lane", token: str, heard: str | None) -> str | None:
-        query = self.ex.query
-        rows = query.find_call(token, mark_of(heard)) if heard is not None else []
-        if not rows:  # the recipient is not named, or is written in another way: then the whole call is looked at
-            rows = query.read_call(token, 2 if heard is None else LARGEST_CALL)
+    def _find_match(self, lane: "Lane", receipt: Receipt) -> tuple[Receipt, Match | None]:
+        token, heard = receipt.token, receipt.recipient
+        if token is None:
+            return receipt, None
+        match = None
+        if _is_token(token):
+            match = (heard is not None and self._find_attempt(lane, token, heard)) or self._search_call(lane, token, heard)
+        return msgspec.structs.replace(receipt, token=None if match is None else f"{match.message}/{match.n}"), match
+
+    def _find_attempt(self, lane: "Lane", token: str, heard: str) -> Match | None:
+        fitting = [
+            Match(live.message.id, n, None, live)
+            for live, n in self.ex.query.find_call(token, mark_of(heard))
+            if is_recipient(live.message.to, heard) and any(each.n == n and each.provider == lane.name for each in live.attempts)
+        ]
+        return fitting[0] if len(fitting) == 1 else None
+
+    def _search_call(self, lane: "Lane", token: str, heard: str | None) -> Match | None:
+        """The recipient is not named, or is written in another way: the whole call is looked at."""
+        rows = self.ex.query.read_call(token, 2 if heard is None else LARGEST_CALL)
         fitting = [row for row in rows if row[2] == lane.name and is_recipient(row[3], heard)]
-        return f"{fitting[0][0]}/{fitting[0][1]}" if len(fitting) == 1 else None
+        return Match(fitting[0][0], fitting[0][1]) if len(fitting) == 1 else None
 
 
 def mark_of(recipient: str) -> str:

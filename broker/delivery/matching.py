@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from broker.policy import is_recipient
+from broker.store.contract import LiveMessage
 from broker.words.attempt import Attempt
 from broker.words.receipt import Receipt
 
@@ -14,11 +15,15 @@ if TYPE_CHECKING:
 
 
 class Match(msgspec.Struct, frozen=True, gc=False):
-    """Attempt `n` of a message; `ref`: its id as the provider gave it, None where only the token was looked at."""
+    """Attempt `n` of a message; `ref`: its id as the provider gave it, None where only the token was looked at.
+
+    `live`: the message as the store has it now, where it had to be read anyway.
+    """
 
     message: str
     n: int
     ref: str | None = None
+    live: LiveMessage | None = None
 
 
 def find_match(ex: "Exchange", lane: "Lane", receipt: Receipt) -> Match | None:

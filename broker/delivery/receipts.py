@@ -20,7 +20,7 @@ from broker.delivery.notes import suppress
 from broker.delivery.router import make_step
 from broker.delivery.ruling import Hearing, Ruling, hear, rule_on, tell_receipt, was_told
 from broker.provider.contract import Unstored
-from broker.store.contract import Answer, Change, Put, Step, Stray
+from broker.store.contract import Answer, Change, LiveMessage, Put, Step, Stray
 from broker.words.clock import SECOND
 from broker.words.receipt import FINAL_RECEIPTS, Receipt
 
@@ -63,7 +63,8 @@ class Acks:
 class Arrival(msgspec.Struct, gc=False):
     """A receipt on its way to its attempt.
 
-    `ack` is told whether it is durable; `stray`: it was in the inbox; `is_asked`: we asked for it, and shall again.
+    `ack` is told whether it is durable; `stray`: it was in the inbox; `is_asked`: we asked for it, and shall again; `live`: its message
+    as the store has it now.
     """
 
     lane: "Lane"
@@ -73,15 +74,23 @@ class Arrival(msgspec.Struct, gc=False):
     stray: Stray | None = None
     is_asked: bool = False
     tries: int = TRIES
+    live: LiveMessage | None = None
 
 
-async def take_receipts(ex: Exchange, lane: "Lane", receipts: Sequence[Receipt]) -> list[str | None]:
+Find = Callable[["Lane", Receipt], tuple[Receipt, Match | None]]
+
+
+async def take_receipts(ex: Exchange, lane: "Lane", receipts: Sequence[Receipt], find: Find | None = None) -> list[str | None]:
     """Apply receipts of `lane`'s account, or keep them for when they can be; return when they are durable.
 
-    The id that each matched, as it was stored, None for none yet. Raises Unstored.
+    The id that each matched, as it was stored, None for none yet. `find` knows by other means than an id whose a receipt is, and how it
+    is to be kept. Raises Unstored.
     """
     acks = Acks()
-    matched = [_take(ex, lane, receipt, acks.expect()) for receipt in receipts]
+    matched = []
+    for receipt in receipts:
+        known, match = (receipt, None) if find is None else find(lane, receipt)
+        matched.append(_take(ex, lane, known, match, acks.expect()))
     await acks.wait()
     return matched
 
@@ -91,12 +100,12 @@ def apply_asked(ex: Exchange, lane: "Lane", id_: str, n: int, receipt: Receipt) 
     _work(ex, Arrival(lane, Match(id_, n), receipt, is_asked=True))
 
 
-def _take(ex: Exchange, lane: "Lane", receipt: Receipt, ack: Callable[[bool], None]) -> str | None:
-    match = find_match(ex, lane, receipt)
+def _take(ex: Exchange, lane: "Lane", receipt: Receipt, match: Match | None, ack: Callable[[bool], None]) -> str | None:
+    match = match or find_match(ex, lane, receipt)
     if match is None:
         _keep(ex, lane, receipt, None, ack)
         return None
-    _work(ex, Arrival(lane, match, receipt, ack))
+    _work(ex, Arrival(lane, match, receipt, ack, live=match.live))
     return match.ref
 
 
@@ -160,6 +169,7 @@ def _work(ex: Exchange, arrival: Arrival) -> None:
     id_ = arrival.match.message
     queue = ex.arrivals.get(id_)
     if queue is not None:
+        arrival.live = None  # as it is now, but not when its turn comes
         queue.append(arrival)
         return
     ex.arrivals[id_] = deque((arrival,))
@@ -178,7 +188,8 @@ def _work_on(ex: Exchange, id_: str) -> None:
 def _apply(ex: Exchange, arrival: Arrival) -> bool:
     """Judge one receipt and journal what it changes. True when its step is on its way."""
     lane, match, receipt = arrival.lane, arrival.match, arrival.receipt
-    live = lane.recent.take(match.message) or ex.query.find_live(match.message)
+    live = lane.recent.take(match.message) or arrival.live or ex.query.find_live(match.message)
+    arrival.live = None
     attempt = next((each for each in live.attempts if each.n == match.n), None) if live is not None else None
     if live is None or attempt is None or attempt.provider != lane.name:
         log.warning("receipt for no attempt of this account provider=%s class=%s", lane.name, receipt.class_)

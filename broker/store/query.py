@@ -37,6 +37,11 @@ _CALL = (
     "SELECT a.message, a.n, a.provider, m.recipient FROM attempt a INDEXED BY attempt_token JOIN message m ON m.id = a.message"
     " WHERE a.token <> '' "
 )
+_CALLED = (
+    f"SELECT t.n, {', '.join(f'm.{name}' for name in MESSAGE_COLUMNS.split(', '))}, "
+    f"{', '.join(f'a.{name}' for name in ATTEMPT_COLUMNS.split(', '))} FROM attempt t INDEXED BY attempt_token "
+    "JOIN message m ON m.id = t.message JOIN attempt a ON a.message = t.message WHERE t.token <> '' AND t.token IN (?, ?)"
+)
 _PRIORITIES = (0, 1, 2)
 _WIDTH = MESSAGE_COLUMNS.count(",") + 1
 _AWAITING = (
@@ -163,12 +168,20 @@ class SqliteQuery:
         """Receipts of the inbox behind `after`, in order of id."""
         return [read_stray(row) for row in self._conn.execute(_STRAYS, (after, limit))]
 
-    def find_call(self, token: str, mark: str) -> list[tuple[str, int, str, str]]:
-        """(message, n, provider, recipient) of the attempts of the call `token`: with its own token, or with that and `mark`."""
-        return list(self._conn.execute(_CALL + "AND a.token IN (?, ?)", (token, f"{token}.{mark}")))
+    def find_call(self, token: str, mark: str) -> list[tuple[LiveMessage, int]]:
+        """The attempts of the call `token`, with its own token, or with that and `mark`: (message with all its attempts, n)."""
+        found: dict[tuple[str, int], LiveMessage] = {}
+        for row in self._conn.execute(_CALLED, (token, f"{token}.{mark}")):  # one read: callbacks come by the thousand
+            live = found.get((row[1], row[0]))
+            if live is None:
+                live = found[row[1], row[0]] = LiveMessage(read_message(row[1 : _WIDTH + 1]), [])
+            live.attempts.append(read_attempt(row[_WIDTH + 1 :]))
+        for live in found.values():
+            live.attempts.sort(key=lambda attempt: attempt.n)
+        return [(live, n) for (_, n), live in found.items()]
 
     def read_call(self, token: str, limit: int) -> list[tuple[str, int, str, str]]:
-        """The same of all attempts of the call, up to `limit`."""
+        """(message, n, provider, recipient) of all attempts of the call, up to `limit`."""
         return list(self._conn.execute(_CALL + "AND a.token >= ? AND a.token < ? LIMIT ?", (token, f"{token}/", limit)))
 
     def has_open(self, provider: str) -> bool:

@@ -10,8 +10,7 @@ import trio
 from trio.testing import MockClock
 
 from broker.api import callbacks as door
-from broker.delivery.callbacks import mark_of
-from broker.delivery.port import LanePort
+from broker.delivery.callbacks import Callbacks, mark_of
 from broker.provider.contract import Unstored
 from tests.api.web_rig import Client, Said, get, post, send_anyway
 from tests.daemon.conftest import MakeHouse, MakeSite
@@ -232,20 +231,20 @@ async def test_what_cannot_be_made_durable_is_not_acknowledged(
     site = await make_site()
     id_, path = await site.sent()
 
-    async def refuse(self: LanePort, receipts: Any, inbound: Any = ()) -> Any:
+    async def refuse(self: Callbacks, lane: Any, receipts: Any, inbound: Any) -> Any:
         await trio.lowlevel.checkpoint()
         raise Unstored
 
     with monkeypatch.context() as patch:
-        patch.setattr(LanePort, "__call__", refuse)
+        patch.setattr(Callbacks, "take", refuse)
         said = await site.call(f"{path}?status=delivered")
         assert (said.status, said.headers["retry-after"]) == (503, "5")
 
-    async def hang(self: LanePort, receipts: Any, inbound: Any = ()) -> Any:
+    async def hang(self: Callbacks, lane: Any, receipts: Any, inbound: Any) -> Any:
         await trio.sleep_forever()
 
     with monkeypatch.context() as patch:
-        patch.setattr(LanePort, "__call__", hang)
+        patch.setattr(Callbacks, "take", hang)
         begun = trio.current_time()
         said = await site.call(f"{path}?status=delivered")
         assert said.status == 503

@@ -1,6 +1,6 @@
 """Attempts found by the token of the call that carried them; those without one cost its index nothing."""
 
-from broker.store.contract import Answer, Step
+from broker.store.contract import Answer, Shut, Step
 from tests.store.rig import Sqlite, attempt, sending
 
 ONE, TWO = "0" * 39 + "1", "0" * 39 + "2"
@@ -19,14 +19,26 @@ async def test_the_attempts_of_a_call(store: Sqlite) -> None:
     batch = [await carry(store, f"m2{n}", f"{TWO}.aaaaaaa{n}", f"+88691234510{n}", "b") for n in range(3)]
     await carry(store, "m3", "", "+886912345001")
     query = store.query
-    assert query.find_call(ONE, "whatever") == [lone]
-    assert query.find_call(TWO, "aaaaaaa1") == [batch[1]]
-    assert query.find_call(TWO, "aaaaaaa9") == []
+    for token, mark, expected in ((ONE, "whatever", [lone]), (TWO, "aaaaaaa1", [batch[1]]), (TWO, "aaaaaaa9", [])):
+        found = query.find_call(token, mark)
+        assert [(live.message.id, n, live.attempts[n - 1].provider, live.message.to) for live, n in found] == expected
+        assert [live for live, _ in found] == [query.find_live(each[0]) for each in expected]
     assert query.read_call(ONE, 9) == [lone]
     assert query.read_call(TWO, 9) == batch
     assert len(query.read_call(TWO, 2)) == 2
     for nobody in ("", "0", ONE[:-1], f"{TWO}.", "0" * 39 + "3"):
-        assert query.find_call(nobody, "") == query.read_call(nobody, 9) == []
+        assert query.find_call(nobody, "") == []
+        assert query.read_call(nobody, 9) == []
+
+
+async def test_a_call_brings_every_attempt_of_its_message(store: Sqlite) -> None:
+    await carry(store, "m1", ONE, "+886912345001")
+    shut = Shut(1, ("open",), "refused", 1)
+    second = attempt("m1", provider="b", n=2)
+    second.token = TWO
+    assert await store.do("shut", Step("m1", ("sending",), sending(), (), second, (shut,))) is Answer.DONE
+    for token, n in ((ONE, 1), (TWO, 2)):
+        assert store.query.find_call(token, "whatever") == [(store.query.find_live("m1"), n)]
 
 
 async def test_only_those_with_a_token_are_in_the_index(store: Sqlite) -> None:
