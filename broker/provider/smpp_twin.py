@@ -6,6 +6,7 @@ A plugin's twin.py makes it its own. Meant for one machine; it keeps nothing bey
 
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from heapq import heappop, heappush
 from itertools import count, cycle
 
@@ -134,6 +135,10 @@ class SmscTwin:
     def conclude(self, pdu: DeliverSm) -> None:
         """A receipt or an inbound message was acknowledged: it is not delivered again."""
         self.acknowledged.append(pdu)
+
+    def put_off(self, pdu: DeliverSm, status: int) -> None:
+        """It was answered with `status`: not durable there, so it is delivered again."""
+        self.do_after(1_000, partial(self.inject, pdu))
 
     def write_id(self, ref: int, where: int) -> str:
         """An id as the answer (0) or the receipt (1) has it."""

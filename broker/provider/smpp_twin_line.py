@@ -100,7 +100,7 @@ class Line:
                 pdu = event.tag
                 assert isinstance(pdu, DeliverSm)
                 if event.status:
-                    self.twin.do_after(1_000, partial(self.twin.inject, pdu))  # not durable there: again
+                    self.twin.put_off(pdu, event.status)
                 else:
                     self.twin.conclude(pdu)
             elif isinstance(event, Lost):

@@ -15,9 +15,10 @@ from random import Random
 from tests.api.story import STORIES as CALLS
 from tests.fuzz.inputs import STORIES as INPUTS
 from tests.smpp.story import STORIES as LINKS
+from tests.smpp_session.story import STORIES as SESSIONS
 from tests.text.story import STORIES as TEXTS
 
-STORIES = LINKS | TEXTS | CALLS | INPUTS
+STORIES = LINKS | SESSIONS | TEXTS | CALLS | INPUTS
 
 
 def read_arguments(words: list[str] | None = None) -> argparse.Namespace:
