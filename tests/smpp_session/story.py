@@ -187,8 +187,8 @@ async def _tell(rand: Random) -> None:
     }
     twin = BookTwin(**script)
     window = rand.randint(1, 5)
-    keys: dict[str, Any] = {"window": window, "binds": rand.randint(1, 3), "bind": rand.choice(("transceiver", "pair")), "response_timer": TIMER}
-    async with bound(twin, wait=False, **keys) as rig:
+    keys: dict[str, Any] = {"window": window, "binds": rand.randint(1, 3), "bind": rand.choice(("transceiver", "pair"))}
+    async with bound(twin, wait=False, response_timer=TIMER, **keys) as rig:
         story = Story(rig, twin, window, Random(rand.getrandbits(32)))
         for _ in range(STEPS):
             _do_something(rand, story)
