@@ -22,7 +22,7 @@ from broker.provider import smpp_binding
 from broker.provider.contract import TwinReply, TwinRequest
 from broker.provider.http import Account
 from broker.provider.twin import _serve_connection, converse
-from broker.store.journal import SqliteJournal, run_inline
+from broker.store.journal import Runner, SqliteJournal, run_inline
 from broker.store.query import SqliteQuery
 from broker.store.ring import Ring
 from broker.store.sqlite import Writer, open_connection
@@ -112,6 +112,7 @@ class Frame:
         now: Callable[[], int],
         draw: Callable[[], int],
         *,
+        runner: Runner = run_inline,
         writer_type: type[Writer] = Writer,
         ring_type: type[Ring] = Ring,
     ) -> None:
@@ -119,7 +120,7 @@ class Frame:
         self.query = SqliteQuery(path)
         self.query.scan = self._scan  # type: ignore[method-assign]  # virtual time does not wait for threads
         self.writer = writer_type(self.conn)
-        self.journal = SqliteJournal(self.writer, None, run_inline, now, ring_type(8192, self.writer.seq))
+        self.journal = SqliteJournal(self.writer, None, runner, now, ring_type(8192, self.writer.seq))
         self.ex = Exchange(make_book(daemon.settings, daemon.plugins), self.journal, self.query, now, draw)
 
     async def _scan(self, read: Callable[[Any], T]) -> T:

@@ -11,7 +11,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-from tests.sim.world import Run, quiet, run_seed
+from tests.sim.mutants import MUTANTS, find_mutant
+from tests.sim.world import Run, run_seed
 
 SHOWN = 5
 
@@ -52,14 +53,28 @@ class Totals:
         }  # fmt: skip
 
 
+def show_mutants(seeds: range, *, as_json: bool) -> int:
+    """Each protection turned off, and the seed that found it; 1 where one was not found."""
+    found = {name: find_mutant(name, seeds) for name in MUTANTS}
+    if as_json:
+        rows = {name: None if hit is None else {"seed": hit[0], "finding": hit[1]} for name, hit in found.items()}
+        print(json.dumps({"commit": find_commit(), "mutants": rows}))
+    else:
+        for name, hit in found.items():
+            print(f"{name:22} {'NOT FOUND' if hit is None else f'seed {hit[0]}: {hit[1]}'}")
+    return 1 if None in found.values() else 0
+
+
 def main() -> int:
     """Run the worlds; the exit code."""
     parser = argparse.ArgumentParser(prog="python -m tests.sim", description=__doc__)
     parser.add_argument("--seeds", type=int, default=1000, help="worlds")
     parser.add_argument("--first", type=int, default=0, help="seed of the first; the next ones count up")
     parser.add_argument("--json", action="store_true", help="print the totals as JSON")
+    parser.add_argument("--mutants", action="store_true", help="turn protections off instead, one at a time, until a seed finds each")
     options = parser.parse_args()
-    quiet()
+    if options.mutants:
+        return show_mutants(range(options.first, options.first + options.seeds), as_json=options.json)
     totals, commit = Totals(options.first), find_commit()
     begun = time.process_time()
     for seed in range(options.first, options.first + options.seeds):

@@ -24,7 +24,7 @@ REFUSED = frozenset({"no_route", "suppressed"})
 def start_all(world: "World", nursery: trio.Nursery) -> None:
     """Let everybody begin."""
     rng = stream(world.seed, "cast")
-    for n in range(rng.randint(1, 3)):
+    for n in range(rng.randint(1, 2)):
         nursery.start_soon(Submitter(world, n).run)
     for n in range(rng.randint(0, 2)):
         nursery.start_soon(Subscriber(world, n).run)
@@ -83,8 +83,8 @@ class Submitter:
     async def run(self) -> None:
         """Submit some, at its own pace."""
         rng = self.rng
-        for count in range(rng.randint(1, 5)):
-            await trio.sleep(rng.choice((0.0, 0.02, 0.5, 3.0, 8.0)))
+        for count in range(rng.randint(1, 4)):
+            await trio.sleep(rng.choice((0.0, 0.02, 0.5, 3.0)))
             for _ in range(rng.choice((1, 1, 2, 6))):
                 await self._submit(self._make_line(count))
             if self._lines and rng.random() < 0.2:
@@ -95,9 +95,9 @@ class Submitter:
         name = f"{self.name}-{count}-{len(self._lines)}"
         self.world.audit.limits[name] = LIMITS[tag]
         line: dict[str, Any] = {"to": f"+8869{rng.randint(0, 5):08d}", "text": name, "tags": [tag], "key": name, "ref": name}
-        line |= {"priority": rng.choice(("high", "normal", "low")), "validity": rng.choice(("2s", "20s", "60s", "60s"))}
+        line |= {"priority": rng.choice(("high", "normal", "low")), "validity": rng.choice(("1s", "6s", "15s", "15s"))}
         if rng.random() < 0.1:
-            line["send_at"] = f"2026-11-18T11:06:5{rng.randint(0, 9)}.000Z"
+            line["send_at"] = f"2026-11-18T11:06:4{rng.randint(0, 9)}.000Z"
         self._lines[name] = line
         return line
 
@@ -196,7 +196,7 @@ class Person:
     async def run(self) -> None:
         """One order after the other."""
         while True:
-            await trio.sleep(self.rng.choice((0.3, 2.0, 7.0)))
+            await trio.sleep(self.rng.choice((0.3, 2.0, 4.0)))
             await self._act()
 
     async def _act(self) -> None:
@@ -237,17 +237,19 @@ class Nature:
     def __init__(self, world: "World") -> None:
         self.world = world
         self.rng = stream(world.seed, "nature")
-        self._acts = [act for act in ("crash", "crash", "end", "reload", "flip", "credit") if self.rng.random() < 0.5]
+        self._acts = [act for act in ("crash", "point", "point", "disk", "end", "reload", "flip", "credit") if self.rng.random() < 0.5]
 
     async def run(self) -> None:
-        """One blow after the other."""
-        while self._acts:
-            await trio.sleep(self.rng.choice((0.01, 0.2, 3.0, 9.0)))
+        """One blow after the other, a few in all."""
+        for _ in range(self.rng.randint(1, 6) if self._acts else 0):
+            await trio.sleep(self.rng.choice((0.01, 0.2, 1.0, 4.0)))
             await self._act(self.rng.choice(self._acts))
 
     async def _act(self, act: str) -> None:
         world, rng = self.world, self.rng
-        if act == "crash" or act == "end":
+        if act in ("point", "disk"):
+            await self._light(act)
+        elif act == "crash" or act == "end":
             with trio.CancelScope(shield=True):
                 await (world.crash() if act == "crash" else world.restart())
         elif act == "reload":
@@ -257,6 +259,18 @@ class Nature:
             world.providers[rng.choice(list(world.providers))].flip()
         else:
             self._top_up()
+
+    async def _light(self, act: str) -> None:
+        """The process dies, or its disk fails, at one of the next points that it passes; sometimes again while it recovers."""
+        world, rng = self.world, self.rng
+        world.fuse.light(rng.randint(1, 30), "kill" if act == "point" else "error")
+        with trio.move_on_after(3):
+            assert world.life is not None
+            await world.life.ended.wait()
+            world.fuse.light(rng.randint(1, 8) if rng.random() < 0.3 else 0, "kill")
+            with trio.CancelScope(shield=True):
+                await world.revive()
+        world.fuse.left = 0
 
     def _top_up(self) -> None:
         name = self.rng.choice(list(self.world.providers))

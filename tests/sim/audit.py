@@ -6,15 +6,21 @@ ledger, and what clients and subscribers were told.
 
 import hashlib
 import json
+from collections.abc import Sequence
 from typing import Any
 
 from broker.words.status import ATTEMPT_TRANSITIONS, COPIES, FINAL, LIVE, TRANSITIONS
-from tests.sim.network import Ledger
-from tests.sim.setups import LIMITS
+from tests.sim.life import Life
+from tests.sim.money import Money
+from tests.sim.network import Ledger, Line
 
+_RANK = ("progress", "canceled", "expired", "undelivered", "blocked", "delivered")
 BEGINS = frozenset({"queued", "scheduled", "held"})
 _SEEN = "SELECT id, status, next_at, text, tags FROM message WHERE id = ?"
 _ATTEMPTS = "SELECT n, provider, state FROM attempt WHERE message = ? ORDER BY n"
+_BOOKED = "SELECT provider, bucket, credit FROM attempt WHERE message = ? AND n = ?"
+BEFORE = {"hold": {"refused"}, "resend": {"refused", "abandoned"}, "failover": {"refused", "abandoned"}}
+"""What the attempts before a new one may be, by the message's tag; with the other tags an accepted one may be followed too."""
 
 
 def _close(table: dict[str, frozenset[str]]) -> dict[str, set[str]]:
@@ -42,6 +48,8 @@ class Audit:
         self.last_seq = 0
         self.events: dict[int, str] = {}
         self.checks = 0
+        self.money = Money(self.find)
+        self._life: Life | None = None
         self._conn: Any = None
         self._digest = hashlib.sha256()
         ledger.on_offer, ledger.on_take = self.look_at_offer, self.look_at_take
@@ -49,7 +57,9 @@ class Audit:
     def open(self, conn: Any) -> None:
         """A daemon lives: what a crash left committed and untold is seen too."""
         self._conn = conn
+        self._life = None
         self.look()
+        self.money.begin(conn)
 
     def close(self) -> None:
         """It lives no more."""
@@ -67,6 +77,12 @@ class Audit:
         return whole.hexdigest()
 
     # After each commit
+
+    def look_at(self, life: Life) -> None:
+        """The same with what that life has in memory."""
+        self._life = life
+        self.look()
+        self.money.look(life.ex, self._conn)
 
     def look(self) -> None:
         """Compare the store with what it was, event by event, and with itself."""
@@ -106,13 +122,27 @@ class Audit:
         for n, provider, state in attempts:
             if state not in _REACHED[before.get(n, "")]:
                 self.find(f"{id_}/{n} at {provider}: {before.get(n)} -> {state}")
-            if n not in before and limit == 1 and any(each not in ("refused",) for m, _, each in attempts if m < n):
-                self.find(f"{id_}/{n} opened under hold, and before it {attempts}")
+            if n not in before:
+                self._look_at_opening(id_, n, attempts, row[4])
+            elif before[n] == "abandoned" and state == "refused":
+                self.money.note_refuted(self._conn.execute(_BOOKED, (id_, n)).fetchone())
             before[n] = state
         if sum(state in COPIES for _, _, state in attempts) > limit:
             self.find(f"{id_} has more than {limit} copies: {attempts}")
         if sum(state in ("open", "in_doubt") for _, _, state in attempts) > 1:
             self.find(f"{id_} has several attempts under way: {attempts}")
+
+    def _look_at_opening(self, id_: str, n: int, attempts: list[tuple[int, str, str]], tags: str) -> None:
+        tag = json.loads(tags)[0]
+        allowed = BEFORE.get(tag, {"refused", "abandoned", "accepted"})
+        for m, provider, state in attempts:
+            if m < n and state not in allowed:
+                self.find(f"{id_}/{n} opened under {tag}, and before it {attempts}")
+            if m == n - 1 and tag == "resend" and state == "abandoned" and provider != attempts[n - 1][1]:
+                self.find(f"{id_}/{n} is a copy by another account under resend: {attempts}")
+        if self._life is not None:
+            ex = self._life.ex
+            self.money.look_at_spend(ex, self._conn, attempts[n - 1][1], ex.now())
 
     def _look_at_all(self) -> None:
         live = 0
@@ -154,6 +184,26 @@ class Audit:
 
     # At the end
 
+    def look_at_receipts(self, lines: Sequence[Line]) -> None:
+        """What providers were acknowledged to have told decides, by rank, whatever the order; nobody else's word does."""
+        refs = self._conn.execute("SELECT provider, ref FROM ref").fetchall()
+        said = [(line, line.list_told({ref for name, ref in refs if name == line.name})) for line in lines]
+        for line, all_told in said:
+            for text, told in all_told.items():
+                row = self._conn.execute("SELECT id, status FROM message WHERE text = ?", (text,)).fetchone()
+                attempts = self._conn.execute(_ATTEMPTS, (row[0],)).fetchall()
+                best = max(told, key=_RANK.index)
+                if best == "delivered" and row[1] != "delivered":
+                    self.find(f"{row[0]}: {line.name} told {told}, and it is {row[1]}")
+                if len(attempts) == 1 and attempts[0][2] == "accepted" and best in _RANK[1:] and row[1] != best:
+                    self.find(f"{row[0]}: its one provider told {told}, and it is {row[1]}")
+        words = {text for _, all_told in said for text, told in all_told.items() if "delivered" in told}
+        names = {line.name for line in lines}
+        for id_, text in self._conn.execute("SELECT id, text FROM message WHERE status = 'delivered'").fetchall():
+            used = {provider for _, provider, _ in self._conn.execute(_ATTEMPTS, (id_,))}
+            if used <= names and text not in words:
+                self.find(f"{id_} is delivered, and no provider of its own said so")
+
     def look_at_end(self, *, is_calm: bool) -> None:
         """What was acknowledged is there; where all was calm at the end, everything has ended."""
         rows = {row[0]: row[1:] for row in self._conn.execute("SELECT id, key, text, status FROM message")}
@@ -172,8 +222,3 @@ class Audit:
                 self.find(f"{text} {id_} was taken by {sorted(took)}, and the store says {sorted(said)}")
             if took and is_calm and status == "failed":
                 self.find(f"{text} {id_} is on a phone, and failed")
-
-
-def limit_of(tag: str) -> int:
-    """The copies that a message with this tag may have."""
-    return LIMITS[tag]

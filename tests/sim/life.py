@@ -18,6 +18,8 @@ from broker.api.submit import SubmitDoor
 from broker.daemon import Daemon
 from broker.delivery.exchange import Exchange
 from broker.store.contract import Entry
+from broker.store.failpoints import fail
+from broker.store.journal import StoreBroken
 from broker.store.ring import Ring
 from broker.store.sqlite import Writer
 from tests.daemon.house import Frame
@@ -70,10 +72,41 @@ class SimDaemon(Daemon):
         nursery.start_soon(self.pages.run_bell, lambda: 2)
 
 
-class Life:
-    """The daemon from a start to its end. `look` is called after every commit, `at_point` at every failpoint."""
+class Fuse:
+    """What happens at the N-th failpoint from when it was lit: the process dies, or its disk fails at the next point where one may."""
 
-    def __init__(self, config: Path, store: Path, now: Callable[[], int], draw: Callable[[], int]) -> None:
+    def __init__(self) -> None:
+        self.left = 0
+        self.action = ""
+        self.life: Life | None = None
+
+    def light(self, left: int, action: str) -> None:
+        """`action` is `kill` or `error`."""
+        self.left, self.action = left, action
+
+    def reach(self, point: str) -> None:
+        """The daemon passes a failpoint."""
+        life = self.life
+        if not self.left or life is None or life.is_dead:
+            return
+        if self.action == "error" and not (point.endswith((".commit", ".committed")) or point.startswith("commit.")):
+            return
+        if self.action == "error" and (point == "commit.told" or "retention" in point):
+            return  # not a moment at which the disk is written to, or one that retention puts off
+        self.left -= 1
+        if self.left:
+            return
+        if self.action == "error":
+            fail(point)
+        life.kill()
+        raise Killed
+
+
+class Life:
+    """The daemon from a start to its end. `look` is called after every commit; `disk` says how long one takes, in seconds."""
+
+    def __init__(self, config: Path, store: Path, now: Callable[[], int], draw: Callable[[], int], disk: Callable[[], float]) -> None:
+        self._disk = disk
         self._config = config
         self._store = store
         self._now = now
@@ -99,7 +132,7 @@ class Life:
                 super().push(entries)
                 life.look()
 
-        frame = Frame(self.daemon, self._store, self._now, self._draw, writer_type=LiveWriter, ring_type=LiveRing)
+        frame = Frame(self.daemon, self._store, self._now, self._draw, writer_type=LiveWriter, ring_type=LiveRing, runner=self._commit)
         self.ex, self.journal, self.query = frame.ex, frame.journal, frame.query
         opened(frame.conn)
         try:
@@ -109,12 +142,20 @@ class Life:
                     async with trio.open_nursery() as nursery:
                         await self.daemon._start(self.ex, frame.writer, nursery, outer)
                         task_status.started()
-        except* Killed:
-            self.is_dead = True
+        except* (Killed, StoreBroken):
+            pass  # dead, by a point or by its disk
         finally:
             self.is_dead = True
             frame.close()
             self.ended.set()
+
+    async def _commit(self, work: Callable[[], None]) -> None:
+        """COMMIT takes the time that the disk takes; a process that dies meanwhile has not committed."""
+        await trio.sleep(self._disk())
+        if self.is_dead:
+            raise Killed
+        work()
+        await trio.lowlevel.checkpoint()
 
     def kill(self) -> None:
         """The process dies now."""
@@ -134,5 +175,8 @@ class Life:
             raise ConnectionRefusedError
         ours, theirs = memory_stream_pair()
         served: Any = self.daemon.submit_door if door == "submit" else self.daemon.control_door
-        self.daemon.doors.start_soon(served.serve, Local(theirs))
+        try:
+            self.daemon.doors.start_soon(served.serve, Local(theirs))
+        except RuntimeError:  # it is just dying
+            raise ConnectionRefusedError from None
         return Local(ours)

@@ -6,7 +6,7 @@ when, it is on a phone.
 """
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from typing import Any
 
 import trio
@@ -89,6 +89,8 @@ class Line:
         self.credit: int | None = rng.choice((None, None, 3, 20))
         self.is_down = False
         self.told: list[Receipt] = []
+        self._whose: dict[str, str] = {}
+        self._tokens: list[str] = []
         self._ledger = ledger
         self._nursery = nursery
         self._keys: dict[str, tuple[int, str]] = {}
@@ -127,7 +129,7 @@ class Line:
     async def _work(self, send: Send, memory: int, tell: Callable[[Outcome], None]) -> None:
         luck = self.luck
         fate = luck.draw("refuse", "refuse", "refuse", "swallow", "drop", "cut", "cut after", "crash", "lie", "late", "late refusal")
-        await trio.sleep(luck.pause(0.0, 0.01, 0.3, 2.0))
+        await trio.sleep(luck.pause(0.0, 0.01, 0.3, 1.5))
         outcome: Outcome | None = None
         if fate == "refuse" and memory and send.key in self._keys:
             outcome = Outcome("unavailable", "no", "not now")  # what it took it does not refuse for what it says
@@ -143,7 +145,7 @@ class Line:
             }.get(fate)
         else:
             if fate == "late":
-                await trio.sleep(luck.rng.choice((4.0, 7.0, 15.0)))
+                await trio.sleep(luck.rng.choice((2.0, 4.0, 9.0)))
             outcome = self._really_take(send, memory)
             if fate in ("swallow", "cut after"):
                 outcome = None if fate == "swallow" else Outcome("in_doubt", None, "cut", evidence="cut")
@@ -151,7 +153,7 @@ class Line:
         if outcome is not None:
             tell(outcome)
         if fate == "late refusal":
-            await trio.sleep(luck.rng.choice((6.0, 9.0)))
+            await trio.sleep(luck.rng.choice((4.0, 7.0)))
             if send.key in self._keys:
                 return  # a repeat of it was taken meanwhile
             self._push(0.0, Receipt("query_error", token=send.attempt, code="refute"))
@@ -168,6 +170,8 @@ class Line:
         self._count += 1
         ref = f"{self.name}{self._count}"
         self._keys[send.key] = now, ref
+        self._whose[ref] = self._whose[send.attempt] = send.text
+        self._tokens.append(send.attempt)
         self._ledger.take(self.name, send.text)
         self._plan_receipts(send, ref)
         return Outcome("accepted", "ok", None, (ref,))
@@ -184,6 +188,8 @@ class Line:
                 class_ = rng.choice(SAID)
                 given = Receipt(class_, f"{self.name}9999" if rng.random() < 0.1 else ref, send.attempt if by_token else None)
                 self._push(rng.choice((0.0, 0.0, 0.05, 1.0, 6.0)), given)
+                if rng.random() < 0.2:  # forged: of another account's attempt, which it must not touch
+                    self._push(0.0, Receipt("delivered", "f0", self._find_foreign()))
                 if rng.random() < 0.3:
                     self._push(rng.choice((0.0, 2.0)), given)
             return
@@ -193,6 +199,21 @@ class Line:
         self._count += 1
         self._outbox.append((trio.current_time() + after, self._count, receipt))
         self._bell.unpark_all()
+
+    def list_told(self, known: Container[str]) -> dict[str, list[str]]:
+        """What was acknowledged of each message that it really took, but for what says nothing, or nothing of an id in `known`."""
+        found: dict[str, list[str]] = {}
+        for receipt in self.told:
+            text = self._whose.get(receipt.token or receipt.ref or "")
+            is_known = receipt.token is not None or receipt.ref in known
+            if text is not None and is_known and receipt.class_ not in ("unrecognised", "query_error"):
+                found.setdefault(text, []).append(receipt.class_)
+        return found
+
+    def _find_foreign(self) -> str | None:
+        """An attempt of another account's."""
+        others = [token for line in _lines.values() if line is not self for token in line._tokens]
+        return self.luck.rng.choice(others) if others else None
 
     async def serve(self, sink: Port, mute: bool) -> None:
         """The daemon's session: it says whether there is a link, and takes receipts. What it does not acknowledge comes again."""
@@ -302,7 +323,7 @@ class Front:
         fate = luck.draw(
             "status", "status", "page", "drop", "reset", "swallow", "cut", "half", "page after", "empty", "garbage", "late", "code"
         )
-        await trio.sleep(luck.pause(0.0, 0.01, 0.3, 2.0))
+        await trio.sleep(luck.pause(0.0, 0.01, 0.3, 1.5))
         if fate == "status":
             code = luck.rng.choice(tuple(STATUSES))
             await stream.send_all(b"HTTP/1.1 %b %b\r\nContent-Length: 0\r\n\r\n" % (code, STATUSES[code]))
@@ -311,16 +332,16 @@ class Front:
             await stream.send_all(_write(TwinReply(200, (("Content-Type", "text/html"),), PAGE)))
             return True
         if fate == "drop":
-            await trio.sleep(30)
+            await trio.sleep(10)
         if fate in ("drop", "reset"):
             return False
         if fate == "late":
-            await trio.sleep(luck.rng.choice((4.0, 7.0, 15.0)))
+            await trio.sleep(luck.rng.choice((2.0, 4.0, 9.0)))
         if fate == "code" and self._is_send(request):
             self.twin.answers.append(luck.rng.choice(("5", "w", "e", "77")))
         answer = _write(self._take(request, at))
         if fate == "swallow":
-            await trio.sleep(30)
+            await trio.sleep(10)
         if fate in ("swallow", "cut"):
             return False
         if fate == "page after":

@@ -31,17 +31,17 @@ Prepared = tuple[Settings, dict[str, Plugin]]
 def _draw_provider(name: str, rng: random.Random, memory: int) -> Toml:
     most: Toml = {
         "max_in_flight": rng.choice((1, 3, 16)),
-        "timeout": "5s",
-        "receipt_wait": "30s",
-        "query": ["2s", "6s"],
-        "breaker": {"failures": rng.randint(1, 5), "window": "30s", "open": rng.choice(("1s", "5s")), "max_open": "10s"},
+        "timeout": "3s",
+        "receipt_wait": "10s",
+        "query": ["2s", "5s"],
+        "breaker": {"failures": rng.randint(1, 5), "window": "30s", "open": rng.choice(("1s", "4s")), "max_open": "8s"},
         "batch": rng.choice((1, 5)),
     }
     if rng.random() < 0.3:
         most["rate"] = rng.choice(("2/s", "100/m"))
     if rng.random() < 0.3:
-        most |= {"prices": {"*": "0.10"}, "spend": {"max": rng.choice(("0.2", "1")), "per": "20s"}}
-    credit = {"credit": {"every": "5s", "stop": rng.choice((0, 2))}}
+        most |= {"prices": {"*": "0.10"}, "spend": {"max": rng.choice(("0.2", "1")), "per": "10s"}}
+    credit = {"credit": {"every": "15s", "stop": rng.choice((0, 2))}}
     if name == "m":
         return mitake("m", **most, **credit, api=rng.choice(("smexpress", "mtk")))
     if name == "s":
@@ -52,7 +52,7 @@ def _draw_provider(name: str, rng: random.Random, memory: int) -> Toml:
 def draw_settings(family: int, variant: int) -> Toml:
     """One configuration: all variants of a family have the same providers, but some may be missing after the first."""
     fixed, rng = random.Random(family), random.Random(f"{family}.{variant}")
-    names = fixed.sample((*LINES, *FRONTS), fixed.randint(2, 5))
+    names = fixed.sample((*LINES, *FRONTS), fixed.randint(2, 4))
     memory = {name: fixed.choice((0, 0, 43_200_000)) for name in names}
     there = names if not variant else rng.sample(names, rng.randint(1, len(names)))
     rules = [_draw_rule(tag, there, rng) for tag in LIMITS]
@@ -61,14 +61,14 @@ def draw_settings(family: int, variant: int) -> Toml:
 
 def _draw_rule(tag: str, there: list[str], rng: random.Random) -> Toml:
     more: Toml = {"name": tag, "match": {"tag": tag}, "order": rng.choice(("listed", "listed", "cheapest", "most_credit", "weighted"))}
-    more |= {"doubt_wait": "3s", "doubt_deadline": rng.choice(("8s", "20s")), "max_copies": 2}
+    more |= {"doubt_wait": "3s", "doubt_deadline": rng.choice(("5s", "12s")), "max_copies": 2}
     if rng.random() < 0.3:
         more["max_attempts"] = rng.randint(1, 6)
     on = {class_: rng.choice(ON) for class_ in rng.sample(("unavailable", "throttled", "rejected", "no_credit", "misconfigured"), 2)}
     if tag in ("resend", "failover"):
         more["in_doubt"] = tag
     if tag == "within":
-        more["receipt_within"] = "4s"
+        more["receipt_within"] = "3s"
     if tag == "again":
         on["undelivered"] = "next"
     return rule(*rng.sample(there, rng.randint(1, len(there))), **more, on=on, **{"else": rng.choice(("fail", "hold"))})

@@ -7,21 +7,23 @@ import sys
 
 import pytest
 
-from tests.sim.world import quiet, run_seed
+from tests.sim.mutants import MUTANTS, find_mutant
+from tests.sim.world import run_seed
 
-SEEDS = 20
+SEEDS = 80
 BATCH = 10
-
-
-@pytest.fixture(autouse=True)
-def _quiet() -> None:
-    quiet()
+MUTANT_SEEDS = 40
 
 
 @pytest.mark.parametrize("first", range(0, SEEDS, BATCH))
 def test_no_promise_breaks(first: int) -> None:
     found = {seed: run.findings for seed in range(first, first + BATCH) if (run := run_seed(seed)).findings}
     assert found == {}, "replay one: make sim ARGS='--seeds 1 --first SEED'"
+
+
+@pytest.mark.parametrize("name", MUTANTS)
+def test_a_protection_turned_off_is_found(name: str) -> None:
+    assert find_mutant(name, range(MUTANT_SEEDS)) is not None
 
 
 def test_a_seed_does_the_same_again() -> None:
@@ -34,7 +36,7 @@ def test_two_seeds_differ() -> None:
 
 def test_a_seed_does_the_same_in_another_process() -> None:
     """Also where Python hashes otherwise: nothing hangs on the order of a set."""
-    code = "from tests.sim.world import *; quiet(); print([run_seed(seed).digest for seed in range(6)])"
+    code = "from tests.sim.world import *; print([run_seed(seed).digest for seed in range(6)])"
     said = [
         subprocess.run(
             (sys.executable, "-c", code), env={**os.environ, "PYTHONHASHSEED": seed}, capture_output=True, text=True, check=True

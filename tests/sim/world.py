@@ -7,6 +7,7 @@ virtual seconds. The same seed gives the same events and the same phones.
 import atexit
 import logging
 import shutil
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -19,7 +20,10 @@ from trio.testing import MockClock
 
 import broker.daemon
 from broker.delivery import fleet, polls
+from broker.delivery.ledger import Ledger
 from broker.provider.http import Account
+from broker.store import journal
+from broker.store.failpoints import name_kinds
 from broker.store.sqlite import open_connection
 from plugins.mitake.twin import Twin as MitakeTwin
 from plugins.subito.twin import Twin as SubitoTwin
@@ -27,12 +31,14 @@ from tests.daemon.house import EPOCH, SECRET
 from tests.sim import actors
 from tests.sim.audit import Audit
 from tests.sim.chance import seeded, stream
-from tests.sim.life import Life
-from tests.sim.network import Front, Ledger, Line
+from tests.sim.life import Fuse, Life
+from tests.sim.network import Front, Line
+from tests.sim.network import Ledger as Phones
 from tests.sim.setups import FAMILIES, LINES, VARIANTS, load_prepared, name_config
 
-STORM = (10.0, 40.0)
-BOUND = 240.0
+STORM = (3.0, 16.0)
+BOUND = 90.0
+MOST_TURNS = 20_000
 """Virtual seconds after the last fault: validity, then the end of a doubt, then the wait for a receipt, and something over."""
 
 
@@ -71,11 +77,14 @@ class World:
         for path in folder.glob("broker.db*"):
             path.unlink()
         shutil.copyfile(folder / "empty.db", self.store)
-        self.ledger = Ledger(self.now)
+        self.ledger = Phones(self.now)
         self.audit = Audit(self.ledger)
         self.kills = 0
         self.is_calm = False
         self.life: Life | None = None
+        self.fuse = Fuse()
+        self.is_slow = self.rng.random() < 0.5
+        self._disk = stream(seed, "disk")
         self._draw = stream(seed, "draw").randrange
         self._point = 0
         self._names = iter(range(1_000_000))
@@ -94,9 +103,12 @@ class World:
                 await trio.sleep(self.rng.uniform(*STORM))
                 self.calm()
                 acting.cancel_scope.cancel()
+            if self.life is None or self.life.is_dead:
+                await self.revive()
             await self._wait_ends()
             assert self.life is not None
             self.audit.look_at_end(is_calm=True)
+            self.audit.look_at_receipts([each for each in self.providers.values() if isinstance(each, Line)])
             await self.life.end()
             self.nursery.cancel_scope.cancel()
 
@@ -114,16 +126,20 @@ class World:
     async def start(self) -> None:
         """Start the daemon, again where it died."""
         while True:
-            life = Life(self.config, self.store, self.now, lambda: self._draw(1_000_000))
-            life.look = self.audit.look
-            self.life = life
+            life = Life(self.config, self.store, self.now, lambda: self._draw(1_000_000), self._find_wait)
+            life.look = lambda life=life: self.audit.look_at(life)  # type: ignore[misc]  # a default is how it is bound
+            self.life = self.fuse.life = life
             try:
                 await self.nursery.start(life.run, self.audit.open)
                 return
             except RuntimeError:
                 if not life.is_dead:
                     raise
+                self.kills += 1
                 self.audit.close()  # killed while it recovered: once more
+
+    def _find_wait(self) -> float:
+        return self._disk.choice((0.0, 0.002, 0.03, 0.3)) if self.is_slow and not self.is_calm else 0.0
 
     @property
     def config(self) -> Path:
@@ -139,8 +155,13 @@ class World:
     async def crash(self) -> None:
         """The process dies, and is started again."""
         assert self.life is not None
-        self.kills += 1
         self.life.kill()
+        await self.revive()
+
+    async def revive(self) -> None:
+        """Start again what is dying."""
+        assert self.life is not None
+        self.kills += 1
         await self.life.ended.wait()
         self.audit.close()
         await self.start()
@@ -155,6 +176,7 @@ class World:
     def calm(self) -> None:
         """From now on nothing goes wrong."""
         self.is_calm = True
+        self.fuse.left = 0
         for provider in self.providers.values():
             provider.luck.is_calm = True
             if isinstance(provider, Line):
@@ -189,6 +211,37 @@ class World:
         )  # fmt: skip
 
 
+class _Clock:
+    """Stands in for `time` where the journal measures its disk."""
+
+    def monotonic(self) -> float:
+        """Virtual seconds."""
+        return trio.current_time()
+
+
+class _Guard(trio.abc.Instrument):
+    """Ends a world that goes round and round while no time passes."""
+
+    def __init__(self, world: "World") -> None:
+        self._world = world
+        self._at, self._turns = -1.0, 0
+
+    def before_io_wait(self, timeout: float) -> None:
+        """The scheduler has been round once."""
+        now = trio.current_time()
+        self._turns = self._turns + 1 if now == self._at else 0
+        self._at = now
+        if self._turns == MOST_TURNS:
+            self._world.audit.find(f"{MOST_TURNS} turns of the scheduler, and no time passes")
+            self._world.nursery.cancel_scope.cancel()
+
+
+@cache
+def _find_modules() -> list[Any]:
+    """The modules that have failpoints."""
+    return [module for name, module in sorted(sys.modules.items()) if name.startswith("broker.") and hasattr(module, "failpoint")]
+
+
 @contextmanager
 def _in_place(world: World) -> Iterator[None]:
     """While entered, the daemon's own seams lead into the world."""
@@ -196,10 +249,18 @@ def _in_place(world: World) -> Iterator[None]:
     def make(*, max_connections: int, timeout: int) -> Account:
         return Account(max_connections=max_connections, timeout=timeout, open_stream=world.open_stream)
 
+    reach = world.fuse.reach
     places: list[tuple[Any, str, Any]] = [
         (broker.daemon, "load_settings", load_prepared),
         (fleet, "HttpAccount", make),
-        (polls, "STRAY_WAIT", 30_000),  # 72 h, for receipts of a provider that is no more: longer than a world lasts
+        (broker.daemon, "changes", lambda _old, _new: []),  # what an operator is shown: dearer than all else in a reload
+        (broker.daemon, "needs_restart", lambda _old, _new: []),
+        (journal, "time", _Clock()),
+        (journal, "QUICK", -1.0 if world.is_slow else journal.QUICK),
+        (journal, "batch_point", lambda batch, when: [reach(f"{kind}.{when}") for kind in sorted(name_kinds(batch))]),
+        *((module, "failpoint", reach) for module in _find_modules()),
+        (Ledger, "reserve", lambda ledger, attempt, now: world.audit.money.reserve(ledger, attempt, now)),
+        (polls, "STRAY_WAIT", 10_000),  # 72 h, for receipts of a provider that is no more: longer than a world lasts
     ]
     before = [(place, name, getattr(place, name)) for place, name, _ in places]
     try:
@@ -215,12 +276,9 @@ def run_seed(seed: int) -> Run:
     """Run one world."""
     world = World(seed, make_folder())
     with ExitStack() as stack:
+        stack.callback(logging.disable, logging.root.manager.disable)
+        logging.disable(logging.CRITICAL)  # a world's trouble is no news
         stack.enter_context(seeded(seed))
         stack.enter_context(_in_place(world))
-        trio.run(world.run, clock=MockClock(autojump_threshold=0))
+        trio.run(world.run, clock=MockClock(autojump_threshold=0), instruments=[_Guard(world)])
     return world.show()
-
-
-def quiet() -> None:
-    """A world's trouble is no news."""
-    logging.getLogger("broker").setLevel(logging.CRITICAL + 1)

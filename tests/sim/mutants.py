@@ -1,0 +1,196 @@
+"""Protections turned off, one at a time, from outside: the simulator has to find each (F33). Nothing in the broker knows of them.
+
+Three of them are `tests.crash.subject`'s own.
+"""
+
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import msgspec
+
+from broker.api.feed_pages import Page, Subscription
+from broker.delivery import recover, settle, sweep
+from broker.delivery.carry import Carrier
+from broker.delivery.exchange import Exchange
+from broker.delivery.flight import Flight
+from broker.delivery.lane import Lane
+from broker.delivery.ledger import Ledger
+from broker.store.contract import Accept, Change, Operation, Step
+from broker.store.journal import SqliteJournal
+from broker.store.sqlite import Writer
+from broker.words.attempt import Attempt
+from broker.words.message import Message
+from broker.words.outcome import Outcome
+from broker.words.status import RANK, STATUSES
+from tests.crash.subject import answer_before_commit, requeue_at_recovery, send_before_commit
+from tests.sim.world import run_seed
+
+
+def ignore_expectation() -> None:
+    """Compare-and-set off: a change of a message is written whatever its status is by then."""
+    write = Writer._write_change
+    Writer._write_change = lambda self, id_, expect, change: write(self, id_, STATUSES, change)  # type: ignore[method-assign]
+
+
+def keep_reserved() -> None:
+    """Promise 13 off: what a refusal should give back stays reserved."""
+    settle_ = Ledger.settle
+
+    def settle_debit(self: Ledger, attempt: Attempt, *, debit: bool) -> None:
+        if debit:
+            settle_(self, attempt, debit=debit)
+
+    Ledger.settle = settle_debit  # type: ignore[method-assign]
+
+
+def ignore_rank() -> None:
+    """Promise 9 off: of two receipts the last one wins, and `delivered` no more than another."""
+    RANK.update({"delivered": 1, "progress": 1, "canceled": 6, "expired": 5, "undelivered": 4, "blocked": 3})
+
+
+def reverse_events() -> None:
+    """Promise 11 off: the events of one step are numbered the wrong way round."""
+    put = SqliteJournal.put
+
+    def put_reversed(self: SqliteJournal, operation: Operation) -> None:
+        if isinstance(operation, Step) and len(operation.entries) > 1:
+            operation.entries = operation.entries[::-1]
+        put(self, operation)
+
+    SqliteJournal.put = put_reversed  # type: ignore[method-assign]
+
+
+def skip_events() -> None:
+    """Promise 11 off: who comes back goes on one event too far."""
+    start = Subscription.__init__
+
+    def start_late(self: Subscription, pages: Any, after: int | None) -> None:
+        start(self, pages, after)
+        self.cursor = min(self.last, self.cursor + (after is not None and after > 0))
+
+    Subscription.__init__ = start_late  # type: ignore[method-assign]
+
+
+def repeat_page() -> None:
+    """Promise 11 off: a page counts as not yet had."""
+
+    def pass_by(self: Subscription, page: Page) -> None:
+        self.cursor = page.last - 1
+
+    Subscription.pass_by = pass_by  # type: ignore[method-assign]
+
+
+def believe_silence() -> None:
+    """Promise 7 off: an attempt without an answer counts as refused."""
+    settle_ = settle.settle
+
+    def settle_blindly(ex: Exchange, flight: Flight, outcome: Outcome) -> None:
+        if outcome.class_ == "in_doubt":
+            outcome = Outcome("unreachable", outcome.code, outcome.detail)
+        settle_(ex, flight, outcome)
+
+    _carry().settle = settle_blindly
+
+
+def ignore_validity() -> None:
+    """Promise 12 off: what is late is sent all the same."""
+    carry = _carry().carry
+
+    async def carry_late(ex: Exchange, carrier: Carrier, flights: list[Flight]) -> None:
+        for flight in flights:
+            flight.message = msgspec.structs.replace(flight.message, valid_until=1 << 60)
+        await carry(ex, carrier, flights)
+
+    sys.modules[Lane.__module__].carry = carry_late  # type: ignore[attr-defined]
+    start = Lane._start
+
+    def start_late(self: Lane, waiting: Any, now: int, batch: list[Flight]) -> bool:
+        late = msgspec.structs.replace(waiting[0], valid_until=1 << 60)
+        return start(self, (late, *waiting[1:]), now, batch)
+
+    Lane._start = start_late  # type: ignore[method-assign]
+
+
+def forget_keys() -> None:
+    """Promise 3 off: a key is not looked at."""
+    put = SqliteJournal.put
+
+    def put_keyless(self: SqliteJournal, operation: Operation) -> None:
+        if isinstance(operation, Accept):
+            operation.digest, operation.message.key = None, None
+        put(self, operation)
+
+    SqliteJournal.put = put_keyless  # type: ignore[method-assign]
+
+
+def never_end_doubt() -> None:
+    """Promise 2 off: what is in doubt is looked at again for ever. Found by liveness alone."""
+
+    def put_off(ex: Exchange, message: Message, now: int) -> None:
+        ex.journal.put(Step(message.id, ("in_doubt",), Change("in_doubt", message.detail, None, now + 60_000)))
+
+    sweep.WAITING["in_doubt"] = put_off
+
+
+MUTANTS: dict[str, Callable[[], None]] = {
+    "intent after wire": send_before_commit,
+    "requeue in doubt": requeue_at_recovery,
+    "silence is refusal": believe_silence,
+    "compare-and-set off": ignore_expectation,
+    "ack before commit": answer_before_commit,
+    "ledger not returned": keep_reserved,
+    "receipt rank ignored": ignore_rank,
+    "seq reordered": reverse_events,
+    "resume skips one": skip_events,
+    "page told twice": repeat_page,
+    "validity ignored": ignore_validity,
+    "keys ignored": forget_keys,
+    "doubt never ends": never_end_doubt,
+}
+
+
+def _carry() -> Any:
+    return sys.modules[Carrier.__module__]
+
+
+def find_mutant(name: str, seeds: Iterable[int]) -> tuple[int, str] | None:
+    """(the first of `seeds` that finds that this protection is off, what it found), None where none does."""
+    with mutated(name):
+        for seed in seeds:
+            findings = run_seed(seed).findings
+            if findings:
+                return seed, findings[0]
+    return None
+
+
+_PLACES: Sequence[tuple[Any, str]] = (
+    (Writer, "_write_change"),
+    (Ledger, "settle"),
+    (SqliteJournal, "put"),
+    (Subscription, "__init__"),
+    (Subscription, "pass_by"),
+    (_carry(), "settle"),
+    (sys.modules[Lane.__module__], "carry"),
+    (Lane, "_start"),
+    (Lane, "_launch"),
+    (Carrier, "submit"),
+    (recover, "_doubt"),
+)
+
+
+@contextmanager
+def mutated(name: str) -> Iterator[None]:
+    """While entered, that protection is off."""
+    before = [(place, attr, getattr(place, attr)) for place, attr in _PLACES]
+    tables: list[tuple[Any, dict[str, Any]]] = [(RANK, dict(RANK)), (sweep.WAITING, dict(sweep.WAITING))]
+    try:
+        MUTANTS[name]()
+        yield
+    finally:
+        for place, attr, value in before:
+            setattr(place, attr, value)
+        for table, kept in tables:
+            table.clear()
+            table.update(kept)
