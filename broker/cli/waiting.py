@@ -136,6 +136,10 @@ def decide(args: Namespace) -> int:
         say(f"{show(args.id)}  {done}")
     else:
         say(f"{show_count(count, 'message')} {done}")
+        if answer.get("asked"):
+            say(f"of {show_count(answer['asked'], 'message')} the provider was asked, which keeps them for their own time")
+        if answer.get("not_cancelable"):
+            say(f"{show_count(answer['not_cancelable'], 'message')} can no longer be canceled: with a provider, or on the way to one")
     return DONE
 
 
@@ -171,7 +175,7 @@ COMMANDS = {
     ),
     "cancel": Command(
         "Stop messages that have not left: scheduled, queued or held ones become canceled. What a provider has already cannot be"
-        f" called back, but for one message that it keeps for its own schedule (Mitake's mtk): it is asked.{_CHOICE}",
+        f" called back, but for what it keeps for its own schedule (Mitake's mtk): it is asked.{_CHOICE}",
         ("broker cancel 01938e0c-7a51-7c2e-9d1e-3f6a5b0c8d21", "broker cancel --provider mitake --tag campaign-7"),
         decide,
         _add_chosen,

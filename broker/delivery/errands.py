@@ -5,7 +5,7 @@ says of one goes the way of every receipt.
 """
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import trio
@@ -37,19 +37,53 @@ def find_kept(ex: Exchange, message: Message) -> tuple[Lane, Attempt] | None:
     return None
 
 
-async def recall(ex: Exchange, lane: Lane, message: Message, attempt: Attempt) -> Receipt | Outcome:
-    """Ask the provider to give up what it keeps, and make durable what it says of the message; or why it could not be asked."""
+Kept = tuple[Message, Attempt]
+"""A message that a provider keeps for later, and the attempt that it has."""
+
+
+async def recall(ex: Exchange, lane: Lane, kept: Sequence[Kept]) -> list[Receipt] | Outcome:
+    """Ask the provider in one call to give up what it keeps, and make durable what it says of each; or why it could not be asked."""
     plugin, config = lane.carrier.plugin, lane.carrier.config
-    asks = [make_ask(message, attempt)]
+    asks = [make_ask(message, attempt) for message, attempt in kept]
     said = await _call(lane, ex.now, lambda: plugin.cancel(config, asks, ex.now()), lambda reply: plugin.parse_cancel(config, reply, asks))
     if isinstance(said, Outcome):
         return said
-    receipt: Receipt = replace(said[0], token=attempt.id, ref=attempt.refs[0])
+    receipts = [replace(each, token=attempt.id, ref=attempt.refs[0]) for each, (_, attempt) in zip(said, kept, strict=True)]
     try:
-        await take_receipts(ex, lane, [receipt])
+        await take_receipts(ex, lane, receipts)
     except Unstored:
         return Outcome("in_doubt", detail="what the provider said could not be written down")
-    return receipt
+    return receipts
+
+
+async def recall_all(ex: Exchange, messages: Sequence[Message], silent: set[str]) -> tuple[int, list[str]]:
+    """Have each provider give up what it keeps of `messages`, so many in a call as it takes: (how many were asked for, ids now canceled).
+
+    `silent`: accounts that gave no answer, which are asked for nothing more.
+    """
+    kept: dict[str, list[Kept]] = {}
+    for message in messages:
+        found = find_kept(ex, message)
+        if found is not None:
+            kept.setdefault(found[0].name, []).append((message, found[1]))
+    asked, ids = 0, []
+    for name, mine in kept.items():
+        lane = ex.lanes[name]
+        for at in range(0, len(mine), lane.traits.ask_batch):
+            if name in silent:
+                break
+            group = mine[at : at + lane.traits.ask_batch]
+            asked += len(group)
+            if isinstance(await recall(ex, lane, group), Outcome):
+                silent.add(name)
+            ids += [message.id for message, _ in group if is_canceled(ex, message.id)]
+    return asked, ids
+
+
+def is_canceled(ex: Exchange, id_: str) -> bool:
+    """True where the message has ended so."""
+    message = ex.query.find_message(id_)
+    return message is not None and message.status == "canceled"
 
 
 async def change_contact(ex: Exchange, lane: Lane, change: ContactChange) -> Outcome:

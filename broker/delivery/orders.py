@@ -10,7 +10,7 @@ import msgspec
 import trio
 
 from broker.delivery.doubt import resolve_accepted, resolve_refused
-from broker.delivery.errands import change_contact, find_kept, recall
+from broker.delivery.errands import change_contact, find_kept, is_canceled, recall, recall_all
 from broker.delivery.exchange import BY_A_PERSON, Exchange
 from broker.delivery.lane import Lane
 from broker.delivery.notes import keep_state
@@ -88,11 +88,11 @@ class Orders:
 
     async def _recall(self, message: Message, lane: Lane, attempt: Attempt, reply: Reply) -> None:
         """A provider keeps the message for its own schedule: canceled once it says so."""
-        said = await recall(self.ex, lane, message, attempt)
-        now = self.ex.query.find_message(message.id)
-        if now is not None and now.status == "canceled":
+        answer = await recall(self.ex, lane, [(message, attempt)])
+        if is_canceled(self.ex, message.id):
             reply(_show_canceled(message.id))
             return
+        said = answer if isinstance(answer, Outcome) else answer[0]
         why = f"{lane.name} does not say that it is canceled ({said.detail or said.code or said.class_})"
         reply({"ok": False, "error": {"code": "not_cancelable", "field": "id", "message": f"{why}; look at its status"}})
 
@@ -133,12 +133,34 @@ class Orders:
         ex.journal.put(step)
 
     def cancel(self, selection: Selection, reply: Reply) -> None:
-        """Cancel what is selected and can be canceled."""
+        """Cancel what is selected and can be canceled, here or at a provider that keeps it for later."""
         selection.check()
         if selection.id is not None:
             self._cancel_one(self._find(selection.id), reply)
             return
-        self._each(selection, CANCELABLE, lambda m, answer: self._end(m, "canceled", "canceled by a person", answer), reply)
+        self._nursery.start_soon(self._cancel_all, selection, reply)
+
+    async def _cancel_all(self, selection: Selection, reply: Reply) -> None:
+        """The answer counts the canceled ones, those of which a provider was asked, and those that are with one and stay there."""
+        query, silent = self.ex.query, set[str]()
+        chosen = {"provider": selection.provider, "tag": selection.tag, "cause": selection.cause}
+        sent = await query.count_sent(**chosen)
+        counts: dict[str, Any] = {}
+        ended = trio.Event()
+
+        def answered(found: dict[str, Any]) -> None:
+            counts.update(found)
+            ended.set()
+
+        ordered = self._each(selection, CANCELABLE, lambda m, answer: self._end(m, "canceled", "canceled by a person", answer), answered)
+        await ended.wait()
+        asked, recalled, after = 0, list[str](), ""
+        while rows := await query.find_scheduled_sent(**chosen, after=after, limit=PAGE):
+            more, ids = await recall_all(self.ex, rows, silent)
+            asked, recalled, after = asked + more, recalled + ids, rows[-1].id
+        left = ordered - counts["count"] + max(sent - len(recalled), 0)
+        ids = sorted([*counts["ids"], *recalled])[:100]
+        reply({"ok": True, "count": counts["count"] + len(recalled), "ids": ids, "asked": asked, "not_cancelable": left})
 
     def release(self, selection: Selection, reply: Reply) -> None:
         """Let held messages go: routed again, from the start of a round."""
@@ -187,11 +209,12 @@ class Orders:
         statuses: Sequence[str],
         order: Callable[[Message, Callable[[bool], None]], None],
         reply: Reply,
-    ) -> None:
-        """Do `order` on every selected message, in pages, and answer with the count."""
+    ) -> int:
+        """Do `order` on every selected message, in pages, and answer with the count of those that it was done to; how many there are."""
         ids: list[str] = []
         after = ""
         left = 1
+        count = 0
 
         def answered(id_: str) -> Callable[[bool], None]:
             def answer(is_done: bool) -> None:
@@ -212,12 +235,13 @@ class Orders:
                     statuses, provider=selection.provider, tag=selection.tag, cause=selection.cause, after=after, limit=PAGE
                 )
             for message in rows:
-                left += 1
+                left, count = left + 1, count + 1
                 order(message, answered(message.id))
             if selection.id is not None or len(rows) < PAGE:
                 break
             after = rows[-1].id
         answered("")(False)
+        return count
 
     def resolve(self, id_: str, outcome: str, reply: Reply) -> None:
         """A person knows what became of an attempt in doubt: `accepted` or `not-sent`. Raises Refused."""

@@ -308,14 +308,32 @@ class SqliteQuery:
         self, statuses: Sequence[str], *, provider: str | None, tag: str | None, cause: str | None, after: str, limit: int
     ) -> list[Message]:
         """Messages of `statuses` by an operator's filters, in order of id: `provider` is the lane or the last attempt's."""
-        sql = (
-            _M + f"WHERE status IN ({', '.join('?' * len(statuses))}) AND id > ?"
-            " AND (? IS NULL OR lane = ? OR EXISTS (SELECT 1 FROM attempt a WHERE a.message = message.id AND a.provider = ?))"
-            " AND (? IS NULL OR EXISTS (SELECT 1 FROM json_each(tags) WHERE value = ?))"
-            " AND (? IS NULL OR detail = ?) ORDER BY id LIMIT ?"
-        )
-        values = (*statuses, after, provider, provider, provider, tag, tag, cause, cause, limit)
+        sql = _M + f"WHERE status IN ({', '.join('?' * len(statuses))}) AND {_CHOSEN} AND id > ? ORDER BY id LIMIT ?"
+        values = (*statuses, *_choose(provider, tag, cause), after, limit)
         return [read_message(row) for row in self._conn.execute(sql, values)]
+
+    async def find_scheduled_sent(
+        self, *, provider: str | None, tag: str | None, cause: str | None, after: str, limit: int
+    ) -> list[Message]:
+        """`sent` messages by the same filters, in order of id, that a provider was asked to keep for a while."""
+        sql = _M + f"WHERE status = 'sent' AND json_extract(options, '$.schedule') IS NOT NULL AND {_CHOSEN} AND id > ? ORDER BY id LIMIT ?"
+        values = (*_choose(provider, tag, cause), after, limit)
+        return await self.scan(lambda conn: [read_message(row) for row in conn.execute(sql, values)])
+
+    async def count_sent(self, *, provider: str | None, tag: str | None, cause: str | None) -> int:
+        """How many `sent` messages there are by the same filters."""
+        sql = f"SELECT count(*) FROM message {_LIVE} AND status = 'sent' AND {_CHOSEN}"
+        return await self.scan(lambda conn: int(conn.execute(sql, _choose(provider, tag, cause)).fetchone()[0]))
+
+
+_CHOSEN = (
+    "(? IS NULL OR lane = ? OR EXISTS (SELECT 1 FROM attempt a WHERE a.message = message.id AND a.provider = ?))"
+    " AND (? IS NULL OR EXISTS (SELECT 1 FROM json_each(tags) WHERE value = ?)) AND (? IS NULL OR detail = ?)"
+)
+
+
+def _choose(provider: str | None, tag: str | None, cause: str | None) -> tuple[str | None, ...]:
+    return provider, provider, provider, tag, tag, cause, cause
 
 
 def _count_statuses(conn: sqlite3.Connection) -> dict[str, int]:

@@ -209,6 +209,13 @@ DECIDED: list[tuple[str, dict[str, Any], dict[str, Any], str]] = [
         {"count": 12345, "ids": []},
         "12,345 messages canceled",
     ),
+    (
+        "cancel --tag c",
+        {"op": "cancel", "tag": "c"},
+        {"count": 3, "ids": [], "asked": 2, "not_cancelable": 1},
+        "3 messages canceled\nof 2 messages the provider was asked, which keeps them for their own time\n"
+        "1 message can no longer be canceled: with a provider, or on the way to one",
+    ),
     ("release m1", {"op": "release", "id": "m1"}, {"count": 1, "ids": ["m1"]}, "m1  released"),
     ("release m1", {"op": "release", "id": "m1"}, {"count": 0, "ids": []}, "0 messages released"),
     ("release --cause rule", {"op": "release", "cause": "rule"}, {"count": 1, "ids": ["m7"]}, "1 message released"),

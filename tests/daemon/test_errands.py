@@ -6,9 +6,10 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from broker.provider.contract import TwinReply
+from broker.delivery import orders
+from broker.provider.contract import TwinReply, TwinRequest
 from tests.daemon.conftest import MakeHouse
-from tests.daemon.house import SECRET, Toml, loopback, mitake, rule, tatango
+from tests.daemon.house import SECRET, House, Toml, loopback, mitake, rule, tatango
 
 MOBILE = "+306912345678"
 
@@ -142,6 +143,57 @@ async def test_a_provider_that_does_not_confirm(make_house: MakeHouse, autojump_
     assert error["code"] == "not_cancelable"
     assert trio.current_time() - begun <= 5
     assert house.find(id_) == "sent"
+
+
+def hear_cancels(house: House) -> list[str]:
+    """The paths of the questions to give something up, as they come."""
+    twin, heard = house.twins["m"], list[str]()
+    answer = twin.answer
+
+    def listen(request: TwinRequest, now: int) -> TwinReply:
+        heard.extend([request.path] if request.path.endswith("/SmCancel") else [])
+        reply: TwinReply = answer(request, now)
+        return reply
+
+    twin.answer = listen
+    return heard
+
+
+async def test_many_are_canceled_by_filter_in_few_calls(
+    make_house: MakeHouse, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(orders, "PAGE", 3)
+    house = await make_house(mtk(query=["24h"]))
+    kept = [await house.take(f"+88691234500{n}", tags=["c"], **LATER) for n in range(7)]
+    other = await house.take("+886912345100", tags=["d"], **LATER)
+    gone = await house.take("+886912345101", tags=["c"])
+    own = await house.take("+886912345102", tags=["c"], send_at="2026-11-18T11:10:00Z")
+    for id_ in (*kept, other, gone):
+        await house.until(id_, "sent")
+    heard = hear_cancels(house)
+    answer = await house.order("cancel", tag="c")
+    assert answer == {"ok": True, "count": 8, "ids": sorted([*kept, own]), "asked": 7, "not_cancelable": 1}
+    assert {house.find(id_) for id_ in (*kept, own)} == {"canceled"}
+    assert (house.find(other), house.find(gone)) == ("sent", "sent")
+    assert len(heard) == 3
+    assert (await house.order("cancel", provider="m"))["count"] == 1  # the other one
+    assert await house.order("cancel", all=True) == {"ok": True, "count": 0, "ids": [], "asked": 0, "not_cancelable": 1}
+
+
+async def test_a_provider_that_does_not_answer_is_asked_for_no_more(
+    make_house: MakeHouse, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(orders, "PAGE", 2)
+    house = await make_house(mtk(query=["24h"]))
+    kept = [await house.take(f"+88691234500{n}", **LATER) for n in range(5)]
+    for id_ in kept:
+        await house.until(id_, "sent")
+    house.twins["m"].fault = "503"
+    heard = hear_cancels(house)
+    answer = await house.order("cancel", provider="m")
+    assert answer == {"ok": True, "count": 0, "ids": [], "asked": 2, "not_cancelable": 5}
+    assert len(heard) == 1
+    assert {house.find(id_) for id_ in kept} == {"sent"}
 
 
 async def test_who_has_gone_still_gets_it_canceled(make_house: MakeHouse, autojump_clock: MockClock) -> None:
