@@ -21,6 +21,7 @@ from broker.delivery.lookups import join_lookup
 from broker.delivery.mass import BlockedRow
 from broker.delivery.recent import Recent
 from broker.delivery.router import bar, expire, find_place, put_off
+from broker.delivery.spacing import Spacing, space_out
 from broker.routing import Candidate, Rule, Standing
 from broker.store.contract import Answer, Put
 from broker.words.attempt import Attempt
@@ -67,6 +68,7 @@ class Lane:
         self._is_pumping = False
         self._outgoing: list[Flight] = []
         self.recent = Recent()
+        self.spacing = Spacing()
 
     @property
     def is_by_ref(self) -> bool:
@@ -267,7 +269,7 @@ class Lane:
             self._leaving.append(message.id)
             put_off(self.ex, message, opening, now)
             return True
-        if message.channel == "hlr" and join_lookup(self, message, now):
+        if (message.channel == "hlr" and join_lookup(self, message, now)) or space_out(self, message, rule, candidate, now):
             self._leaving.append(message.id)
             return True
         until = self.ledger.find_spend_end(candidate.price or 0, now)

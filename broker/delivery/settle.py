@@ -50,6 +50,8 @@ def settle(ex: Exchange, flight: Flight, outcome: Outcome) -> None:
         decision = _guard_poison(flight, outcome, decision)
     if outcome.refs and lane.is_by_ref:
         shut.provider = lane.name
+    if lane.traits.duplicate_window:
+        lane.spacing.settle(message.id, state == "refused", now)
     change, entries = _write_up(ex, flight, outcome, decision, now)
     if decision.status == "blocked":
         suppress(lane, message, attempt.sender, now)

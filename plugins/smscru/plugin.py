@@ -117,6 +117,9 @@ def measure(config: Config, text: str) -> Verdict:
 def traits(config: Config) -> Traits:
     """Of one account: without its HTTP side there is no balance, and HLR goes by SMPP as everything does."""
     found = narrow(TRAITS, config)
+    if config.concat != "payload":
+        # Parts of our cutting have another reference each time: a repeat of them is no identical request, but a second copy.
+        found = msgspec.structs.replace(found, doubt=frozenset())
     if config.http_url is None:
         return msgspec.structs.replace(found, unit=None, money=False, http=frozenset(), quotes=frozenset())
     return found

@@ -211,6 +211,8 @@ def test_traits_follow_from_the_keys() -> None:
     assert (traits.unit, traits.money, traits.http) == ("RUB", True, frozenset({"hlr"}))
     assert PLUGIN.find_traits(make_config(ask=False, registered_delivery=0)).receipts == ()
     assert PLUGIN.find_traits(make_config(concat="udh")).splits == "broker"
+    # A repeat of parts with another reference is no identical request, so no refusal of one could prove the first.
+    assert [PLUGIN.find_traits(make_config(concat=concat)).memory for concat in ("payload", "udh", "sar")] == [60_000, 0, 0]
 
 
 async def test_a_key_binds_in_place_of_login_and_password(autojump_clock: MockClock) -> None:

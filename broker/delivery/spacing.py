@@ -1,0 +1,80 @@
+"""The duplicate window of one account: identical requests of different messages leave so far apart that the provider takes both.
+
+Some providers refuse a request that is like one of the last minute. A message like another one waits in its lane until that minute is
+over; a proven refusal starts none (CONTRACT §10). Never drops one. Knows nothing of before a restart: then the provider's word counts.
+"""
+
+from hashlib import blake2b
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from broker.store.contract import Move
+from broker.words.clock import SECOND
+from broker.words.message import Message
+
+if TYPE_CHECKING:
+    from broker.delivery.lane import Lane
+    from broker.routing import Candidate, Rule
+
+MARGIN = 2 * SECOND
+"""The provider's clock begins when it reads the request, ours when we write it."""
+MOST = 100_000
+
+
+class Spacing:
+    """One account's latest requests: a digest of each → (the message, when it left), in the order of leaving; and the other way round."""
+
+    __slots__ = ("_latest", "_of")
+
+    def __init__(self) -> None:
+        self._latest: dict[bytes, tuple[str, int]] = {}
+        self._of: dict[str, bytes] = {}
+
+    def find_wait(self, mark: bytes, id_: str, window: int, now: int) -> int | None:
+        """Until when the message of `mark` has to wait for another one's sake; None: it leaves now."""
+        other, at = self._latest.get(mark, (id_, 0))
+        if other != id_ and now < at + window + MARGIN:
+            return at + window + MARGIN
+        self._note(mark, id_, now)
+        self._prune(now - window - MARGIN)
+        return None
+
+    def settle(self, id_: str, is_refused: bool, now: int) -> None:
+        """What a request came to: refused, it starts no window; else the window begins now at the latest."""
+        mark = self._of.get(id_)
+        if mark is None:
+            return
+        if is_refused:
+            del self._latest[mark], self._of[id_]
+        else:
+            self._note(mark, id_, now)
+
+    def _note(self, mark: bytes, id_: str, now: int) -> None:
+        before = self._latest.pop(mark, None)
+        if before is not None:
+            self._of.pop(before[0], None)
+        self._latest[mark], self._of[id_] = (id_, now), mark
+
+    def _prune(self, before: int) -> None:
+        while self._latest:
+            mark, (id_, at) = next(iter(self._latest.items()))
+            if at >= before and len(self._latest) <= MOST:
+                return
+            del self._latest[mark]
+            self._of.pop(id_, None)
+
+
+def space_out(lane: "Lane", message: Message, rule: "Rule", candidate: "Candidate", now: int) -> bool:
+    """True where the message has to wait for the window of one like it; it is in the store then, with its time."""
+    window = lane.traits.duplicate_window
+    if not window:
+        return False
+    channel = candidate.channel
+    body = message.text if channel is None else rule.find_body(channel, message)
+    what = (message.to, channel or message.channel, body, message.options)  # no provider says that another sender makes another message
+    mark = blake2b(msgspec.json.encode(what), digest_size=16).digest()
+    until = lane.spacing.find_wait(mark, message.id, window, now)
+    if until is not None:
+        lane.ex.journal.put(Move(((message.id, lane.name, min(until, message.valid_until)),)))
+    return until is not None
