@@ -32,10 +32,14 @@ NOT_FOUND = Answer(404, b"not found\n", is_last=True)
 
 
 class Tally(msgspec.Struct):
-    """Callbacks since the start: `answered` after their commit, `refused` as nobody's, `failed` for the provider to repeat."""
+    """Callbacks since the start: `answered` after their commit, `refused` as nobody's, `beyond` a limit with an account's secret,
+    `unread` as the plugin makes nothing of them and says so, `failed` for the provider to repeat.
+    """
 
     answered: int = 0
     refused: int = 0
+    beyond: int = 0
+    unread: int = 0
     failed: int = 0
 
 
@@ -52,8 +56,12 @@ class CallbackDoor:
         callbacks.count = self.count
 
     def count(self) -> dict[str, int]:
-        """Callbacks and connections since the start, and how many connections there are now."""
-        return {**msgspec.structs.asdict(self.tally), "connections": self.web.size, **msgspec.structs.asdict(self.web.counts)}
+        """Callbacks and connections since the start, and how many connections there are now.
+
+        `unmatched` named a token that is no attempt's of theirs, `repeated` said again what was known: both are answered.
+        """
+        known = {"unmatched": self._callbacks.unmatched, "repeated": self._ex.repeated}
+        return {**msgspec.structs.asdict(self.tally), **known, "connections": self.web.size, **msgspec.structs.asdict(self.web.counts)}
 
     async def serve(
         self,
@@ -87,11 +95,15 @@ class CallbackDoor:
         if lane is None:
             return self.refuse(404)
         if head.method not in ("GET", "POST"):
-            return make_refusal(405, ("Allow", "GET, POST"))
+            return self._refuse_known(405, ("Allow", "GET, POST"))
         if len(head.query) > MOST_QUERY:
-            return make_refusal(414)
+            return self._refuse_known(414)
         token = parts[4] if len(parts) == 5 else ""
         return partial(self._take, lane, head, token or None)
+
+    def _refuse_known(self, status: int, *headers: tuple[str, str]) -> Answer:
+        self.tally.beyond += 1
+        return make_refusal(status, *headers)
 
     def refuse(self, status: int) -> Answer:
         """The one answer to everybody who is nobody."""
@@ -117,8 +129,11 @@ class CallbackDoor:
             await self._callbacks.take(lane, parsed.receipts, parsed.inbound)
         except Unstored:
             return self._put_off(lane.name, "not durable")
-        self.tally.answered += 1
         answer = parsed.answer
+        if answer.status < 400:
+            self.tally.answered += 1
+        else:
+            self.tally.unread += 1
         return Answer(answer.status, answer.body, answer.headers)
 
     def give_up(self) -> Answer:

@@ -67,7 +67,7 @@ def _digest(secret: str) -> bytes:
 class Callbacks:
     """The callback addresses of every account whose plugin reads what its provider sends.
 
-    `count` is the listener's to set: what came in so far, for the operator.
+    `count` is the listener's to set: what came in so far, for the operator. `unmatched`: receipts whose token picked no attempt.
     """
 
     def __init__(self, ex: Exchange) -> None:
@@ -75,6 +75,7 @@ class Callbacks:
         self._origin = ""
         self._passes: dict[str, Pass] = {}
         self._random = b""
+        self.unmatched = 0
         self.count: Callable[[], dict[str, int]] = dict
 
     def open(self, origin: str) -> None:
@@ -193,12 +194,12 @@ class Callbacks:
         return {name: self._find_base(name, held) for name, held in self._passes.items() if name in lanes and not lanes[name].is_gone}
 
     def show(self) -> dict[str, Any]:
-        """The same as an answer to the operator, with the end of each overlap that is still on. Raises Refused."""
+        """The same as an answer to the operator, with the end of each overlap that is still on and what came so far. Raises Refused."""
         self._check_open()
         now = self.ex.now()
         urls = self.list_urls()
         former = {name: show_time(self._passes[name].until) for name in urls if self._passes[name].until > now}
-        return {"ok": True, "callbacks": urls, "former_until": former}
+        return {"ok": True, "callbacks": urls, "former_until": former, "counts": self.count()}
 
     def _check_open(self) -> None:
         if self._origin == "":
@@ -223,6 +224,7 @@ class Callbacks:
         match = None
         if _is_token(token):
             match = (heard is not None and self._find_attempt(lane, token, heard)) or self._search_call(lane, token, heard)
+        self.unmatched += match is None
         return msgspec.structs.replace(receipt, token=None if match is None else f"{match.message}/{match.n}"), match
 
     def _find_attempt(self, lane: "Lane", token: str, heard: str) -> Match | None:

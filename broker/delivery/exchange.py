@@ -79,7 +79,7 @@ def _weigh(reason: str) -> int:
 class Exchange:
     """Everything delivery shares. `epoch` rises whenever a ranking made earlier may no longer hold, `gains` when it may be better.
 
-    `arrivals`: receipts behind one of the same message that is being written.
+    `arrivals`: receipts behind one of the same message that is being written; `repeated`: how many said again what was known.
     """
 
     def __init__(
@@ -106,6 +106,7 @@ class Exchange:
         self.lookups = Lookups()
         self.arrivals: dict[str, deque[Arrival]] = {}
         self.queued = 0
+        self.repeated = 0
         self.is_stopping = False
         self.router_bell = Bell()
         self.sweep_bell = Bell()

@@ -214,6 +214,7 @@ def _tell(ex: Exchange, arrival: Arrival, hearing: Hearing) -> bool:
         _ask_soon(ex, arrival.lane, hearing)
     is_known = arrival.is_asked and receipt.class_ == hearing.attempt.receipt
     if receipt.class_ == "query_error" or is_known or was_told(ex, hearing):
+        ex.repeated += not arrival.is_asked
         _drop(ex, arrival)
         return False
     entry = tell_receipt(ex, hearing, hearing.attempt, message.status, False)

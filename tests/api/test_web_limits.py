@@ -4,6 +4,7 @@ import errno
 import logging
 import os
 import resource
+from collections import deque
 from functools import partial
 from pathlib import Path
 
@@ -124,19 +125,23 @@ async def test_at_the_limit_the_longest_silent_makes_room(tmp_path: Path, autoju
             await client.stream.aclose()
 
 
-async def test_thousands_of_silent_ones_keep_nobody_out(tmp_path: Path, autojump_clock: MockClock) -> None:
+async def test_ten_thousand_silent_ones_keep_nobody_out(tmp_path: Path, autojump_clock: MockClock) -> None:
     async with open_rig(tmp_path, Limits(most=50)) as rig:
-        held = []
-        for n in range(600):  # each is as good as the one before
+        held: deque[Client] = deque()
+        for n in range(10_000):  # each is as good as the one before
             held.append(await rig.connect())
-            if n % 100 == 99:
+            if len(held) > 200:
+                assert await held[0].is_closed()  # by the door: this side has said and ended nothing
+                await held.popleft().stream.aclose()
+            if n % 500 == 499:
                 said = await rig.ask(get())
                 assert said is not None
                 assert said.status == 200
                 assert rig.door.size <= 50
         for client in held:
             await client.stream.aclose()
-        assert rig.door.counts.evicted >= 540
+        assert rig.door.counts.evicted >= 9_940
+        assert rig.door.counts.taken == 10_020
 
 
 async def test_where_all_are_at_work_the_next_is_turned_away(tmp_path: Path, autojump_clock: MockClock) -> None:

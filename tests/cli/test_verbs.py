@@ -106,6 +106,7 @@ CALLBACKS = {
     "ok": True,
     "callbacks": {"mitake": "https://sms.example.org/cb/mitake/0123", "isms": "https://sms.example.org/cb/isms/4567"},
     "former_until": {"isms": "2026-11-24T12:00:00.000Z"},
+    "counts": {"answered": 12345, "refused": 2, "late": 0, "connections": 3},
 }
 
 
@@ -115,6 +116,7 @@ def test_callbacks(desk: Desk, noon: str) -> None:
             ["provider", "URL", "the one before ends"],
             ["mitake", "https://sms.example.org/cb/mitake/0123", "-"],
             ["isms", "https://sms.example.org/cb/isms/4567", "in 3d"],
+            ["since the start: 12,345 answered, 2 refused: no account's secret"],
         ]
         assert desk.run("callbacks", "--json").json == CALLBACKS
         shown = desk.run("callbacks", "--rotate", "isms").out

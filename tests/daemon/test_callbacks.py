@@ -186,6 +186,8 @@ async def test_a_known_account_is_told_what_is_wrong(make_site: MakeSite, autoju
     for data, status in cases:
         said = await site.call("", data)
         assert said.status == status
+    counts = (await site.house.order("stats"))["callbacks"]
+    assert (counts["beyond"], counts["broken"]) == (3, 1)
     assert site.house.find(id_) == "sent"
     said = await site.call(f"{path}?status=delivered&x={'y' * 2000}")
     assert said.status == 200
