@@ -8,10 +8,10 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --requir
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo run test check bench crash faults fuzz power sim clean
+.PHONY: help demo run test check bench bench-kannel crash faults fuzz power sim clean
 
 help: ## show this list
-	@awk 'BEGIN { FS = ":.*## " } /^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 	@echo '  Further arguments go in ARGS, as in: make run ARGS="--config my.toml"'
 
 demo: .venv/.runtime ## watch the broker at work over simulated providers
@@ -30,6 +30,9 @@ check: .venv/.dev ## lint and check the types
 
 bench: .venv/.dev ## measure speed
 	$(BIN)/python -m tests.bench $(ARGS)
+
+bench-kannel: .venv/.dev ## measure beside Kannel 1.4.5, where it is installed (long)
+	$(BIN)/python -m tests.bench kannel $(ARGS)
 
 crash: .venv/.dev ## kill the daemon again and again, and look at what is left (long)
 	$(BIN)/python -m tests.crash $(ARGS)

@@ -18,7 +18,7 @@ from tests.bench.bench import Bench
 from tests.bench.figure import Figure, make_table, show_json
 from tests.bench.machine import Machine, look_at_machine, time_parse
 from tests.bench.peers import Tools
-from tests.bench.rig import Stage, Trouble
+from tests.bench.rig import Skip, Stage, Trouble
 
 MODULES = {
     "codec": "codec",
@@ -35,6 +35,8 @@ MODULES = {
     "idle": "idle",
     "restart": "restart",
 }
+BESIDE = {"kannel": "beside_kannel"}
+"""Comparisons, which take another program and their time: only where they are named."""
 ALSO = {"cpu": ("loopback", "http", "smpp"), "window": ("smpp",)}
 """Figures that come out of others' runs."""
 
@@ -42,8 +44,8 @@ ALSO = {"cpu": ("loopback", "http", "smpp"), "window": ("smpp",)}
 def read_arguments(words: list[str] | None = None) -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
-    known = [*MODULES, *ALSO]
-    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(known)}; none: all")
+    known = [*MODULES, *ALSO, *BESIDE]
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(known)}; none: all but {', '.join(BESIDE)}")
     parser.add_argument("--quick", action="store_true", help="tiny sizes and one run: shows that the bench works, and no speed")
     parser.add_argument("--json", action="store_true", help="nothing but the JSON lines")
     parser.add_argument("--runs", type=int, default=0, metavar="N", help="runs of each figure (default: 3 to 7, by figure)")
@@ -65,8 +67,10 @@ def measure(bench: Bench, names: list[str]) -> tuple[list[Figure], list[str]]:
         print(f"{name} (load {load:.1f})", file=sys.stderr, flush=True)
         found = []
         try:
-            for figure in import_module(f"tests.bench.{MODULES[name]}").measure(bench):
+            for figure in import_module(f"tests.bench.{(MODULES | BESIDE)[name]}").measure(bench):
                 found.append(figure)
+        except Skip as skip:
+            print(f"SKIPPED {name}: {skip}", file=sys.stderr, flush=True)
         except Trouble as trouble:
             troubles.append(f"{name}: {trouble}")
             print(f"  {trouble}", file=sys.stderr, flush=True)

@@ -1,6 +1,6 @@
 /* Kannel's client in the bench: submits over HTTP as Kannel wants it, one request at a time on each kept connection.
  *
- * asker PORT COUNT CONNECTIONS PREFIX DIGITS
+ * asker PORT COUNT CONNECTIONS PREFIX DIGITS EXTRA      EXTRA stands behind each request's parameters as it is: "", or "&name=value".
  * The same texts and numbers as client.c sends. Prints the same times: ns of CLOCK_MONOTONIC of the first request and the last answer.
  */
 #define _GNU_SOURCE
@@ -25,7 +25,7 @@ static struct conn conns[MOST];
 static struct pollfd polls[MOST];
 static int64_t first, last, count, asked, answered, taken, modulus = 1;
 static int port, digits;
-static const char *prefix;
+static const char *prefix, *extra;
 
 static int64_t now_ns(void) {
     struct timespec t;
@@ -50,8 +50,8 @@ static void ask(int i) {
     char request[1024];
     int size = snprintf(request, sizeof request,
                         "GET /cgi-bin/sendsms?username=bench&password=bench&to=%%2B%s%0*lld&text=ns%020lld+Your+parcel+waits+at+the"
-                        "+counter+until+Friday+evening%%2C+hall+B. HTTP/1.1\r\nHost: 127.0.0.1:%d\r\n\r\n",
-                        prefix + 1, digits, (long long)(asked % modulus), (long long)asked, port);
+                        "+counter+until+Friday+evening%%2C+hall+B.%s HTTP/1.1\r\nHost: 127.0.0.1:%d\r\n\r\n",
+                        prefix + 1, digits, (long long)(asked % modulus), (long long)asked, extra, port);
     if (!first)
         first = now_ns();
     if (write(polls[i].fd, request, size) != size)
@@ -83,11 +83,11 @@ static void hear(int i) {
 }
 
 int main(int argc, char **argv) {
-    if (argc != 6)
+    if (argc != 7)
         return 2;
     port = atoi(argv[1]), count = atoll(argv[2]);
     int size = atoi(argv[3]);
-    prefix = argv[4], digits = atoi(argv[5]);
+    prefix = argv[4], digits = atoi(argv[5]), extra = argv[6];
     for (int i = 0; i < digits; i++)
         modulus *= 10;
     for (int i = 0; i < size; i++)

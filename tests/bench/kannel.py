@@ -1,23 +1,20 @@
-"""Kannel 1.4.5 for the comparison over HTTP: bearerbox and smsbox with `store=file`, towards the same sink, fed over its own HTTP API.
+"""Kannel 1.4.5 as a peer: bearerbox and smsbox as processes of the bench, fed over their own HTTP API. Measures nothing by itself.
 
-As in performance.md: a generic HTTP provider, 32 connections that submit one request at a time, logs at errors only. It is never fetched
-or built here: where `bearerbox` and `smsbox` are on the path it is used, elsewhere its figures are left out.
+As in performance.md: 32 connections that submit one request at a time, logs at errors only, receipts in memory. It is never fetched or
+built here: where `bearerbox` and `smsbox` are on the path they are used, elsewhere whoever asks is told what is missing.
 """
 
 import json
 import shutil
 import socket
-import subprocess
 from functools import partial
-from pathlib import Path
+from urllib.parse import quote
 
-from tests.bench.bench import Bench
-from tests.bench.peers import US, US_DIGITS, Sink, read_end
-from tests.bench.rig import Trouble, find_port, read_cpu, wait_until
+from tests.bench.peers import Tools, read_end
+from tests.bench.rig import Stage, Trouble, find_port, read_cpu, wait_until
 
 CONNECTIONS = 32
-IN_FLIGHT = 64
-CORE = """group = core
+_CORE = """group = core
 admin-port = {admin}
 admin-password = bench
 admin-interface = 127.0.0.1
@@ -27,17 +24,13 @@ box-deny-ip = "*.*.*.*"
 box-allow-ip = "127.0.0.1"
 log-file = "{folder}/bearerbox.log"
 log-level = 3
-store-type = file
+dlr-storage = internal
+store-type = {store}
 store-location = "{folder}/store"
 
 group = smsc
-smsc = http
 smsc-id = bench
-system-type = generic
-send-url = "http://127.0.0.1:{sink}/messages?recipient=%P&message=%b"
-status-success-regex = "ok"
-max-pending-submits = {in_flight}
-
+{smsc}
 group = smsbox
 bearerbox-host = 127.0.0.1
 bearerbox-port = {boxes}
@@ -50,58 +43,51 @@ log-level = 3
 group = sendsms-user
 username = bench
 password = bench
+{user}
 """
 
 
-def find_missing(bench: Bench) -> str | None:
+def find_missing(tools: Tools) -> str | None:
     """What of Kannel or for it is not on this machine, None where all is."""
     lacking = [name for name in ("bearerbox", "smsbox") if shutil.which(name) is None]
     if lacking:
-        return f"{' and '.join(lacking)} (Kannel) not on the path"
-    return None if bench.tools.language == "C" else "its client here is in C alone"
+        return f"{' and '.join(lacking)} (Kannel; on Debian `apt-get install kannel`) not on the path"
+    return None if tools.language == "C" else "its client here is in C alone"
 
 
-def run_kannel(bench: Bench, count: int, warm: int) -> tuple[float, float]:
-    """(messages a second from the first submit to the last at the sink, CPU µs per message of both processes)"""
-    bench.stage.clear()
-    sink = Sink(bench.stage, bench.tools, 2 * (count + warm), body="ok")
-    folder, submits = bench.stage.make_folder(), find_port()
-    boxes = _start(bench, folder, submits, sink.port)
-    _ask(bench, submits, warm)
-    sink.wait(warm)
-    cpu = sum(read_cpu(box) for box in boxes)
-    first = _ask(bench, submits, count)
-    sink.wait(warm + count)
-    used = (sum(read_cpu(box) for box in boxes) - cpu) / count * 1e6
-    arrivals = sink.read(warm)
-    if len(arrivals) != count or len({stamp for _, stamp in arrivals}) != count:
-        raise Trouble(f"{len(arrivals)} requests of Kannel came for {count} messages")
-    rate = count / (arrivals[-1][0] - first) * 1e9
-    bench.say(f"Kannel: {rate:,.0f} msg/s, {used:.0f} µs CPU")
-    return rate, used
+class Kannel:
+    """Both processes, started. `smsc` says whom it is bound to; `store` is `file` or `spool`; `more` are further groups, `user` more of the
+    one who submits.
+    """
 
+    def __init__(self, stage: Stage, smsc: str, *, store: str = "file", user: str = "", more: str = "") -> None:
+        folder, self.submits = stage.make_folder(), find_port()
+        (folder / "store").mkdir() if store == "spool" else None
+        config = folder / "kannel.conf"
+        ports = {"admin": find_port(), "boxes": find_port(), "submits": self.submits}
+        config.write_text(_CORE.format(folder=folder, store=store, smsc=smsc, user=user, **ports) + more)
+        self._stage = stage
+        self._boxes = []
+        for name, port in (("bearerbox", ports["boxes"]), ("smsbox", self.submits)):
+            with (folder / f"{name}.out").open("w") as errors:
+                self._boxes.append(stage.start(name, "-v", "4", config, errors=errors))
+            wait_until(partial(_answers, port), f"{name} to listen", seconds=20)
 
-def _start(bench: Bench, folder: Path, submits: int, sink: int) -> "list[subprocess.Popen[str]]":
-    config = folder / "kannel.conf"
-    ports = {"admin": find_port(), "boxes": find_port(), "submits": submits, "sink": sink}
-    config.write_text(CORE.format(folder=folder, in_flight=IN_FLIGHT, **ports))
-    boxes = []
-    for name, port in (("bearerbox", ports["boxes"]), ("smsbox", submits)):
-        with (folder / f"{name}.out").open("w") as errors:
-            boxes.append(bench.stage.start(name, "-v", "4", config, errors=errors))
-        wait_until(partial(_answers, port), f"{name} to listen", seconds=20)
-    return boxes
+    @property
+    def cpu(self) -> float:
+        """Seconds of CPU of both so far."""
+        return sum(read_cpu(box) for box in self._boxes)
+
+    def submit(self, tools: Tools, count: int, to: str, digits: int, report_to: str = "") -> int:
+        """Submit `count` messages, their receipts called back to the URL `report_to` where there is one; the time of the first request."""
+        extra = f"&dlr-mask=1&dlr-url={quote(report_to, safe='')}" if report_to else ""
+        words = map(str, (self.submits, count, min(CONNECTIONS, count), to, digits, extra))
+        found = json.loads(read_end(self._stage.start(*tools.find("asker"), *words), "Kannel's client", 60 + count / 200))
+        if found["refused"]:
+            raise Trouble(f"Kannel refused {found['refused']} submits")
+        return int(found["first"])
 
 
 def _answers(port: int) -> bool:
     with socket.socket() as probe:
         return probe.connect_ex(("127.0.0.1", port)) == 0
-
-
-def _ask(bench: Bench, port: int, count: int) -> int:
-    """Submit; the time of the first request."""
-    words = (port, count, min(CONNECTIONS, count), US, US_DIGITS)
-    found = json.loads(read_end(bench.stage.start(*bench.tools.find("asker"), *map(str, words)), "Kannel's client", 300))
-    if found["refused"]:
-        raise Trouble(f"Kannel refused {found['refused']} submits")
-    return int(found["first"])

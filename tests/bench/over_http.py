@@ -1,14 +1,12 @@
 """End to end over HTTP: the Tatango plugin towards a raw sink on loopback, one message a request, 64 in flight.
 
-From the first submit to the last message's arrival at the sink, the clock of performance.md; CPU until the last final status. Where
-Kannel is installed, it does the same work in the same run, right after each of ours.
+From the first submit to the last message's arrival at the sink, the clock of performance.md; CPU until the last final status.
 """
 
 from collections.abc import Iterator
 
 from tests.bench.bench import Bench
 from tests.bench.figure import Figure
-from tests.bench.kannel import find_missing, run_kannel
 from tests.bench.peers import US, US_DIGITS, Load, Sink, submit
 from tests.bench.rig import Daemon, Trouble, running, wait_until
 
@@ -26,32 +24,15 @@ LIVE = ("queued", "sending", "held", "in_doubt", "sent")
 def measure(bench: Bench) -> Iterator[Figure]:
     """The figures."""
     count, warm = bench.size(20_000, 200), bench.size(500, 20)
-    missing = "not in a quick run" if bench.is_quick else find_missing(bench)
-    ours, theirs = [], []
-    for _ in bench.count_runs(5):
-        ours.append(_run(bench, count, warm))
-        if missing is None:
-            theirs.append(run_kannel(bench, count, warm))
-    yield Figure(name="http", title="end to end, HTTP", unit="msg/s", must=2_500, aim=4_000, scales=1, values=[run[0] for run in ours])
+    runs = [run(bench, count, warm) for _ in bench.count_runs(5)]
+    yield Figure(name="http", title="end to end, HTTP", unit="msg/s", must=2_500, aim=4_000, scales=1, values=[each[0] for each in runs])
     yield Figure(
         name="http.cpu", title="  CPU per message", unit="µs", must=350, aim=250, is_more_better=False, scales=-1,
-        values=[run[1] for run in ours],
-    )  # fmt: skip
-    if missing is not None:
-        bench.say(f"http.kannel left out: {missing}")
-        return
-    yield Figure(
-        name="http.kannel", title="  against Kannel, store=file", unit="x", must=0.6,
-        values=[mine[0] / yours[0] for mine, yours in zip(ours, theirs, strict=True)],
-    )  # fmt: skip
-    yield Figure(name="kannel", title="  Kannel itself", unit="msg/s", scales=1, values=[run[0] for run in theirs])
-    yield Figure(
-        name="kannel.cpu", title="  Kannel's CPU per message", unit="µs", is_more_better=False, scales=-1,
-        values=[run[1] for run in theirs],
+        values=[each[1] for each in runs],
     )  # fmt: skip
 
 
-def _run(bench: Bench, count: int, warm: int) -> tuple[float, float]:
+def run(bench: Bench, count: int, warm: int) -> tuple[float, float]:
     """(messages a second, CPU µs per message)"""
     bench.stage.clear()
     sink = Sink(bench.stage, bench.tools, 2 * (count + warm))

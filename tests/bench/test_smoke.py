@@ -7,12 +7,13 @@ from importlib import import_module
 
 import pytest
 
-from tests.bench.__main__ import MODULES
+from tests.bench import beside_kannel
+from tests.bench.__main__ import MODULES, main
 from tests.bench.bench import Bench
 from tests.bench.figure import Figure, make_table, show_json
 from tests.bench.machine import look_at_machine
 from tests.bench.peers import Tools
-from tests.bench.rig import Stage
+from tests.bench.rig import Skip, Stage
 
 # figure → what it yields in a quick run, and whether its peers are the Python ones: each kind of peer is seen in both languages
 CASES = {
@@ -31,6 +32,11 @@ CASES = {
     "restart": (["restart"], False),
 }
 KEYS = {"name", "value", "unit", "must", "aim", "ok", "runs", "min", "max"}
+BESIDE_KANNEL = [
+    *("kannel.smpp", "kannel.smpp.file", "kannel.smpp.spool", "kannel.smpp.cpu", "kannel.smpp.cpu.ours"),
+    *("kannel.smpp.file.rate", "kannel.smpp.spool.rate", "kannel.smpp.file.cpu"),
+    *("kannel.http", "kannel.http.file", "kannel.http.cpu", "kannel.http.file.rate", "kannel.http.file.cpu"),
+]
 
 
 @pytest.fixture(scope="module")
@@ -62,6 +68,20 @@ def test_the_figure_comes_out(name: str, stage: Stage, tools: Tools) -> None:
         assert line["ok"] is None
         assert line["min"] <= line["value"] <= line["max"]
         assert figure.title in table
+
+
+def test_the_comparison_with_kannel_comes_out(stage: Stage, tools: Tools) -> None:
+    try:
+        figures = list(beside_kannel.measure(Bench(stage, tools, is_quick=True)))
+    except Skip as skip:
+        pytest.skip(str(skip))
+    assert [figure.name for figure in figures] == BESIDE_KANNEL
+
+
+def test_a_comparison_without_kannel_is_skipped_and_says_so(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setenv("PATH", "/nowhere")
+    assert main(["kannel", "--quick"]) == 0
+    assert "SKIPPED kannel: bearerbox and smsbox (Kannel; on Debian `apt-get install kannel`) not on the path" in capsys.readouterr().err
 
 
 def test_the_machine_is_looked_at(stage: Stage) -> None:
