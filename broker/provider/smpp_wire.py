@@ -18,6 +18,10 @@ from broker.smpp.pdu import Pdu
 log = logging.getLogger("broker.provider")
 
 CHUNK = 65_536
+ENOUGH = 500
+"""Requests of the peer's that wait for us: then nothing more is read until some are answered. An SMSC with a backlog and no window of its
+own would else go beyond what a link bears, be left for it, and begin again with the same. With what one CHUNK holds it stays below that.
+"""
 WRITE_TIMEOUT = 30.0
 """Seconds that a peer may take to read what we write."""
 
@@ -42,6 +46,7 @@ class Wire:
         self._refill = refill
         self._unheard: list[Event] = []
         self._lot = trio.lowlevel.ParkingLot()
+        self._answered = trio.lowlevel.ParkingLot()
         self._over = trio.Event()
         self._is_awake = True
 
@@ -81,6 +86,8 @@ class Wire:
 
     async def _read(self, scope: trio.CancelScope) -> None:
         while not self.link.is_over:
+            while self.link.unanswered >= ENOUGH:
+                await self._answered.park()
             try:
                 data = await self.stream.receive_some(CHUNK)
             except (trio.BrokenResourceError, trio.ClosedResourceError):
@@ -106,6 +113,7 @@ class Wire:
         while True:
             self._is_awake = False
             data = link.take()
+            self._answered.unpark_all()
             if data:
                 self.unsent.clear()
                 if not await self._send(data):

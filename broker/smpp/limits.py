@@ -22,7 +22,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     pdu_timeout: int = 10_000
     unbind_wait: int = 5_000
     peer_wait: int = 1_000
-    most_unanswered: int = 1_000
+    most_unanswered: int = 2_500
     most_late: int = 10_000
     most_anomalies: int = 100
     most_unread: int = 4 << 20

@@ -9,6 +9,9 @@ from trio.testing import MockClock
 from broker.provider.smpp_inbound import Piece
 from broker.provider.smpp_joiner import Joiner, name_part, pack_part
 from broker.provider.smpp_twin import SmscTwin
+from broker.provider.smpp_wire import CHUNK, ENOUGH
+from broker.smpp.codec import encode
+from broker.smpp.limits import Limits
 from broker.smpp.pdu import DeliverSm
 from broker.smpp.tlv import Sar, make_sar
 from broker.text import Concat
@@ -44,6 +47,23 @@ async def test_nothing_is_acknowledged_before_it_is_durable(autojump_clock: Mock
         await trio.sleep(2)
         assert [(each.sender, each.to, each.text) for each in rig.port.inbound] == [("+306912345678", "54321", "hello")]
         assert len(rig.twin.acknowledged) == 1
+
+
+async def test_a_backlog_without_a_window_is_taken_at_our_pace(autojump_clock: MockClock) -> None:
+    async with bound() as rig:
+        rig.port.delay = 0.5
+        for n in range(6_000):
+            rig.twin.parcels.append(make_mo(b"%d" % n))
+        (line,) = rig.twin.lines
+        rig.twin.hurry()
+        await trio.sleep(30)
+        assert rig.twin.lines == [line], "the link was left for what the SMSC may do"
+        assert sorted(int(each.text) for each in rig.port.inbound) == list(range(6_000))
+        assert len(rig.twin.acknowledged) == 6_000
+
+
+def test_a_chunk_on_top_of_what_waits_is_borne() -> None:
+    assert ENOUGH + CHUNK // len(encode(DeliverSm(), 1)) < Limits().most_unanswered
 
 
 async def test_what_cannot_be_stored_comes_again(autojump_clock: MockClock) -> None:
