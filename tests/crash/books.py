@@ -47,13 +47,16 @@ def is_handed_on(store: Path) -> bool:
 
 
 def _read_behind(conn: sqlite3.Connection) -> int:
-    """Events of messages that a webhook's cursor has not passed: the cursor itself is kept with what it finds."""
-    cursors = [json.loads(value)["seq"] for (value,) in conn.execute("SELECT value FROM fact WHERE kind = 'webhook'")]
-    if not cursors:
-        return 0
+    """Events of messages that the webhook's cursor has not passed: it is kept with what it finds."""
     sql = "SELECT count(*) FROM event WHERE seq > ? AND message IS NOT NULL AND json_extract(body, '$.type') LIKE 'message.%'"
-    (count,) = conn.execute(sql, (min(cursors),)).fetchone()
+    (count,) = conn.execute(sql, (_read_cursor(conn),)).fetchone()
     return int(count)
+
+
+def _read_cursor(conn: sqlite3.Connection) -> int:
+    """How far the one webhook's client has been told: what is due to it is in its queue up to here."""
+    (cursor,) = conn.execute("SELECT coalesce(max(json_extract(value, '$.seq')), 0) FROM fact WHERE kind = 'webhook'").fetchone()
+    return int(cursor)
 
 
 def judge_book(store: Path, book: Book, *, has_hooks: bool) -> Tally:
@@ -137,13 +140,21 @@ def _judge_inbound(tally: Tally, conn: sqlite3.Connection, inbound: Iterable[tup
 
 
 def _judge_hooks(tally: Tally, conn: sqlite3.Connection, received: dict[str, str], hooks: Iterable[tuple[str, str, str]]) -> None:
-    """Every inbound message and every change of a message was handed on, under one name however often."""
+    """Every inbound message and every change of a message was handed on, under one name however often, or still waits to be.
+
+    What waits came after the drain; whether that ended is the trial's to say.
+    """
     names: dict[tuple[str, str], set[str]] = {}
     for name, id_, seq in hooks:
         names.setdefault((id_, seq), set()).add(name)
     due = {(id_, "0"): id_ for id_ in received}
     sql = "SELECT message, seq FROM event WHERE message IS NOT NULL AND json_extract(body, '$.type') LIKE 'message.%'"
     due |= {(id_, str(seq)): f"{id_}-{seq}" for id_, seq in conn.execute(sql)}
+    rows = conn.execute("SELECT stream, key, chain FROM hook")
+    waiting = {(key, "0") if stream.startswith("in:") else (chain, key) for stream, key, chain in rows}
+    waiting |= {(id_, str(seq)) for id_, seq in conn.execute(f"{sql} AND seq > ?", (_read_cursor(conn),))}
+    for key in waiting - names.keys():
+        due.pop(key, None)
     tally.hooks = len(due)
     for key, name in due.items():
         found = names.get(key)
@@ -151,8 +162,5 @@ def _judge_hooks(tally: Tally, conn: sqlite3.Connection, received: dict[str, str
             tally.find("lost", f"{name} was handed on to no endpoint")
         elif found != {name}:
             tally.find("illegal", f"{name} was handed on as {sorted(found)}")
-    for key in names.keys() - due.keys():
+    for key in names.keys() - due.keys() - waiting:
         tally.find("illegal", f"{key} was handed on, and is not in the store")
-    (waiting,) = conn.execute("SELECT count(*) FROM hook").fetchone()
-    if waiting:
-        tally.find("stuck", f"{waiting} things wait for an endpoint")

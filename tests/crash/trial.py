@@ -137,7 +137,7 @@ class Round:
                 client.long = self.world.long
                 nursery.start_soon(client.run)
             await hurt()
-            with trio.CancelScope(deadline=trio.current_time() + PATIENCE + DRAIN):
+            with trio.CancelScope(deadline=trio.current_time() + 2 * PATIENCE + DRAIN):
                 await self._drain(clients)
             nursery.cancel_scope.cancel()
         acked = {key: value for client in clients for key, value in client.acked.items()}
@@ -207,14 +207,18 @@ class Round:
             self.world.calm()
             for client in clients:
                 client.is_over = True
+            is_over = False
             with trio.move_on_after(DRAIN):
                 while True:
                     if all(client.is_answered for client in clients) and await self._is_drained():
+                        is_over = True
                         break
                     await trio.sleep(0.1)
+            if not is_over:
+                self.tally.find("stuck", f"not all has ended within {DRAIN:.0f} s, or is handed on")
             if process.poll() is None:
                 process.terminate()
-            with trio.move_on_after(5):
+            with trio.move_on_after(PATIENCE):
                 await process.wait()
             if process.poll() != 0:
                 self.tally.find("illegal", f"the daemon ended with {process.poll()} after SIGTERM")
