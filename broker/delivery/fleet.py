@@ -76,6 +76,13 @@ class Fleet:
                 lane.expect(ex.now(), ex.now())
             ex.router_bell.ring_at(0)
 
+    def _recall_reserved(self, lane: Lane) -> None:
+        """An account that comes back by a reload has its doubts from before: at a start `recover` sees to that."""
+        for page in self.ex.query.read_open_attempts(("in_doubt",)):
+            for attempt in page:
+                if attempt.provider == lane.name:
+                    lane.ledger.reserve(attempt, self.ex.now())
+
     async def _recall_spent(self, lane: Lane) -> None:
         """What was spent before a restart, or before a cap was set, counts under the cap."""
         spend = lane.ledger.spend
@@ -144,7 +151,10 @@ class Fleet:
         for name, account in book.accounts.items():
             lane = ex.lanes.get(name)
             if lane is None:
-                await self._start_lane(self._make_lane(account.settings, plugins[name]))
+                lane = self._make_lane(account.settings, plugins[name])
+                self._recall_reserved(lane)
+                await self._recall_spent(lane)
+                await self._start_lane(lane)
                 continue
             before = old.accounts.get(name)
             if lane.is_gone or before is None or before.settings != account.settings:

@@ -162,6 +162,24 @@ async def test_a_suspension_ends_with_a_reload(make_house: MakeHouse, autojump_c
     await house.until(id_, "sent", within=1)
 
 
+async def test_an_account_that_was_missing_comes_back_with_its_doubts_and_its_spend(
+    make_house: MakeHouse, autojump_clock: MockClock, nursery: trio.Nursery
+) -> None:
+    south = subito("south", prices={"*": "0.10"}, spend={"max": "0.10", "per": "1h"})
+    house = await make_house({"providers": {"south": south}}, {"south": {"balance": 10, "answers": ["cut"]}})
+    await trio.sleep(1)
+    await house.until(await house.take(), "in_doubt", within=1)
+    await house.stop()
+    house.write({"providers": {"a": loopback()}})
+    await house.start(nursery)
+    house.write({"providers": {"south": south}})
+    assert (await house.order("reload"))["ok"]
+    assert house.ex.lanes["south"].ledger.find_bucket("Foreign").reserved == 1_000_000
+    id_ = await house.take()
+    await trio.sleep(MINUTE)
+    assert (house.find(id_), len(house.twins["south"].sent)) == ("queued", 1)  # one of 0.10 in this hour is all
+
+
 async def test_limits_and_rates_apply_live(make_house: MakeHouse, autojump_clock: MockClock) -> None:
     house = await make(make_house)
     house.write(
