@@ -1,11 +1,13 @@
 """Accounts that keep a connection: what a session makes of a message's way through the whole broker."""
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 import trio
 from trio.testing import MockClock
 
+from broker.store import journal
 from tests.daemon.conftest import MakeHouse
 from tests.daemon.house import TEXT, TO, House, path_of, rule, smpp
 
@@ -130,3 +132,30 @@ async def test_how_ids_are_written_is_known_after_a_restart(make_house: MakeHous
     await trio.sleep(1)
     assert lane.carrier.session._inbox._ids.settled == "decimal"  # type: ignore[attr-defined]  # it is by SMPP
     await house.until(await house.take(), "delivered", within=10)
+
+
+@pytest.mark.parametrize(("in_flight", "least", "most"), [(20, 0.5, 0.8), (80, 0.98, 1.01)])
+async def test_a_full_window_does_not_wait_for_the_disk(
+    in_flight: int, least: float, most: float, make_house: MakeHouse, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A commit takes 10 ms, an answer 50: with slots for four windows the SMSC always has a whole one, with slots for one it cannot.
+
+    A slot is given back when the outcome is durable, so this is what the slots beyond the window are for.
+    """
+    house = await make(make_house, {"delay": 50, "receipts": None}, window=20, max_in_flight=in_flight)
+    monkeypatch.setattr(journal, "SMALL", 0)
+
+    async def commit(work: Callable[[], None]) -> None:
+        work()
+        await trio.sleep(0.010)
+
+    await house.order("pause", name="a")
+    for n in range(300):
+        await house.take(text=f"{TEXT} {n}")
+    house.journal._runner = commit
+    await house.order("resume", name="a")
+    await trio.sleep(10)
+    times = [taken.at for taken in house.twins["a"].taken.values()]
+    assert len(times) == 300
+    share = (len(times) - 20) / (times[-1] - times[0]) * 1000 / (20 * 1000 / 50)
+    assert least <= share <= most
