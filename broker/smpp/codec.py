@@ -186,6 +186,9 @@ def _read_short(kind: type[ShortMessage], status: int, frame: bytes) -> Pdu:
 
 
 def _read_submit_resp(frame: bytes) -> SubmitSmResp:
+    end = frame.find(b"\0", LEAST)
+    if end == len(frame) - 1 and end <= _USUAL:  # an id, its NUL, and nothing else
+        return SubmitSmResp(frame[LEAST:end].decode("latin-1"))
     if len(frame) == LEAST:
         return SubmitSmResp()
     message_id, at = read_text("message_id", frame, LEAST)
