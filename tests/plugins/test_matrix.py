@@ -86,6 +86,8 @@ async def read_request(stream: trio.abc.Stream) -> TwinRequest:
             state.receive_data(bytes(await stream.receive_some()))
         elif isinstance(event, h11.Request):
             head = event
+        elif isinstance(event, h11.ConnectionClosed):
+            raise trio.BrokenResourceError  # the client asks nothing more
         else:
             assert isinstance(event, h11.Data)
             body += event.data
@@ -156,6 +158,32 @@ async def answer_late(stream: trio.abc.Stream, variant: Variant) -> None:
     await stream.send_all(answer_good(variant, request))
 
 
+def repeat(head: bytes, part: bytes) -> Serve:
+    """Read the request, write `head`, and then `part` again and again for as long as somebody takes it."""
+
+    async def serve(stream: trio.abc.Stream, variant: Variant) -> None:
+        await read_request(stream)
+        await stream.send_all(head)
+        while True:
+            await stream.send_all(part)
+
+    return serve
+
+
+async def reset(stream: trio.abc.Stream, variant: Variant) -> None:
+    await read_request(stream)
+    await trio.aclose_forcefully(stream)
+
+
+def garble(data: bytes) -> bytes:
+    return bytes(octet ^ 0x55 for octet in data)
+
+
+def garble_body(data: bytes) -> bytes:
+    head, _, body = data.partition(HEAD_END)
+    return head + HEAD_END + garble(body)
+
+
 PAGE = b"<!DOCTYPE html>\n<html><body>Welcome to nginx!</body></html>"
 HTML = (("Content-Type", "text/html; charset=utf-8"),)
 TEXT = (("Content-Type", "text/plain"),)
@@ -188,6 +216,7 @@ CELLS: dict[str, Cell] = {
     "good, chunked": Cell(bend(lambda data: chunk(data, is_whole=True)), "accepted"),
     "good, after a 100": Cell(bend(lambda data: b"HTTP/1.1 100 Continue\r\n\r\n" + data), "accepted"),
     "good, late": Cell(answer_late, "accepted"),
+    "good, and more behind it": Cell(bend(lambda data: data + b"and more"), "accepted"),
     "closed before the write": Cell(close_at_once, "in_doubt"),
     "closed in the write": Cell(close_in_the_request, "in_doubt"),
     "closed after the write": Cell(say(b""), "in_doubt"),
@@ -197,9 +226,18 @@ CELLS: dict[str, Cell] = {
     "cut in the head": Cell(bend(lambda data: data[: data.index(HEAD_END)]), "in_doubt"),
     "cut in the body": Cell(bend(cut_body), "in_doubt"),
     "cut in the chunks": Cell(bend(lambda data: chunk(data, is_whole=False)), "in_doubt"),
+    "reset": Cell(reset, "in_doubt"),
+    "garbled": Cell(bend(garble), "in_doubt"),
+    "garbled in the body": Cell(bend(garble_body), "in_doubt", "accepted"),
     "not HTTP": Cell(say(b"220 mail.example.org ESMTP\r\n"), "in_doubt"),
     "only a 100": Cell(say(b"HTTP/1.1 100 Continue\r\n\r\n"), "in_doubt"),
     "a wrong length": Cell(say(b"HTTP/1.1 200 OK\r\nContent-Length: many\r\n\r\n"), "in_doubt"),
+    "a chunk that is none": Cell(say(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nmany\r\nID:7\r\n0\r\n\r\n"), "in_doubt"),
+    "an endless head": Cell(repeat(b"HTTP/1.1 200 OK\r\n", b"X-A: x\r\n" * 500), "in_doubt"),
+    "an endless body": Cell(repeat(b"HTTP/1.1 200 OK\r\n\r\n", b"x" * 5_000), "in_doubt"),
+    "endless chunks": Cell(repeat(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", b"5\r\nxxxxx\r\n" * 500), "in_doubt"),
+    "endless 100s": Cell(repeat(b"", b"HTTP/1.1 100 Continue\r\n\r\n" * 100), "in_doubt"),
+    "a bomb": Cell(say(write(200, gzip.compress(bytes(20_000_000)), [("Content-Encoding", "gzip")])), "in_doubt"),
     "compressed": Cell(say(write(200, gzip.compress(b"ID:7"), [("Content-Encoding", "gzip")])), "in_doubt"),
     "too large": Cell(say(write(200, b"x" * 300_000, TEXT)), "in_doubt"),
     "a head too large": Cell(say(write(200, b"", [("X-A", "x" * 200_000)])), "in_doubt"),
