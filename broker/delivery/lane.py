@@ -31,6 +31,8 @@ from broker.words.settings import ProviderSettings
 
 SHARES = (8, 3, 1)
 PAGE = 200
+ROOM = 1_000
+"""New messages that may wait in memory; whatever is more waits in the store alone, and is read back and ranked again."""
 Waiting = tuple[Message, Rule | None, Candidate | None, int]
 
 
@@ -83,7 +85,7 @@ class Lane:
     @property
     def has_room(self) -> bool:
         """True while a new message may wait in memory; else it waits in the store alone."""
-        return not self._has_more and self._size < PAGE
+        return not self._has_more and self._size < ROOM
 
     @property
     def is_pressed(self) -> bool:

@@ -109,6 +109,20 @@ def lookups(db: Database) -> None:
         db.conn.execute(statement)
 
 
+_LIVE = """
+DROP INDEX message_live;
+CREATE INDEX message_live ON message (status, lane, priority, next_at, valid_until)
+    WHERE status = 'queued' OR status = 'sent' OR status = 'held' OR status = 'in_doubt' OR status = 'scheduled';
+"""
+
+
+@migrations()
+def live_index(db: Database) -> None:
+    """The same rows by a plain OR: for an IN of more than two, SQLite builds a table anew in every statement that touches a message."""
+    for statement in _LIVE.split(";\n"):
+        db.conn.execute(statement)
+
+
 def apply_migrations(conn: sqlite3.Connection) -> None:
     """Apply what the store at `conn` has not had yet."""
     migrations.apply(Database(conn))

@@ -25,7 +25,8 @@ T = TypeVar("T")
 _M = f"SELECT {MESSAGE_COLUMNS} FROM message "
 _A = f"SELECT {ATTEMPT_COLUMNS} FROM attempt "
 # SQLite uses a partial index only where the query repeats its condition.
-_LIVE = "INDEXED BY message_live WHERE status IN ('queued', 'sent', 'held', 'in_doubt', 'scheduled') "
+_IS_LIVE = "(status = 'queued' OR status = 'sent' OR status = 'held' OR status = 'in_doubt' OR status = 'scheduled') "
+_LIVE = "INDEXED BY message_live WHERE " + _IS_LIVE
 _WAITS = _LIVE + "AND status = ? AND lane IS ? AND priority = ? "
 _DUE = _M + _WAITS + "AND next_at <= ? ORDER BY next_at LIMIT ?"
 _DUE_AFTER = (
@@ -48,7 +49,7 @@ _AWAITING = (
     f"SELECT {', '.join(f'm.{name}' for name in MESSAGE_COLUMNS.split(', '))}, "
     f"{', '.join(f'a.{name}' for name in ATTEMPT_COLUMNS.split(', '))} FROM message m INDEXED BY message_live "
     "LEFT JOIN attempt a ON a.message = m.id AND a.provider = m.lane AND a.state = 'accepted' "
-    "WHERE m.status IN ('queued', 'sent', 'held', 'in_doubt', 'scheduled') AND m.status = 'sent' AND m.lane = ? AND m.priority = ? "
+    f"WHERE {_IS_LIVE.replace('status', 'm.status')} AND m.status = 'sent' AND m.lane = ? AND m.priority = ? "
     "AND m.next_at <= ? ORDER BY m.next_at LIMIT ?"
 )
 _REF = "SELECT message, n FROM ref WHERE provider = ? AND ref = ? ORDER BY message DESC, n DESC LIMIT 100"

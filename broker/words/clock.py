@@ -9,8 +9,8 @@ HOUR = 60 * MINUTE
 DAY = 24 * HOUR
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_second = -1
-_text = ""
+_at = _second = -1
+_text = _shown = ""
 _is_rfc3339 = re.compile(
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]+)?([Zz]|[+-][0-9]{2}:[0-9]{2})", re.ASCII
 ).fullmatch
@@ -18,12 +18,15 @@ _is_rfc3339 = re.compile(
 
 def show_time(at: int) -> str:
     """RFC 3339 with milliseconds, UTC: 2026-11-21T20:00:00.123Z."""
-    global _second, _text  # one second's text is made once: this runs several times for every message
+    global _at, _second, _text, _shown  # made once for each millisecond and each second: this runs several times for every message
+    if at == _at:
+        return _shown
     second, milli = divmod(at, 1000)
     if second != _second:
         _text = (_EPOCH + timedelta(seconds=second)).strftime("%Y-%m-%dT%H:%M:%S")
         _second = second
-    return f"{_text}.{milli:03d}Z"
+    _at, _shown = at, f"{_text}.{milli:03d}Z"
+    return _shown
 
 
 def read_time(text: str) -> int:
