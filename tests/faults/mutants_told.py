@@ -11,7 +11,7 @@ from broker.delivery.hooks import Stream
 from broker.ops.log import Line
 from broker.policy.receipts import Verdict
 from broker.provider.smpp_inbox import Inbox
-from broker.store.contract import Change, Shut, Step
+from broker.store.contract import Change, Operation, Shut, Step
 from broker.store.ring import Ring
 from broker.store.sqlite import Writer
 from broker.words.receipt import FINAL_RECEIPTS
@@ -35,15 +35,15 @@ def tell_no_event(reach: Reach) -> None:
     """What closes an attempt is written without its event."""
 
     def make(write: Any) -> Any:
-        def forget(self: Writer, op: Step) -> Any:
-            if op.shut:
+        def forget(self: Writer, op: Operation, gathered: Any) -> Any:
+            if isinstance(op, Step) and op.shut:
                 reach()
                 op.entries = ()
-            return write(self, op)
+            return write(self, op, gathered)
 
         return forget
 
-    swap(Writer, "_write_step", make)
+    swap(Writer, "_write_one", make)
 
 
 @guarded(9, "tests/daemon/test_receipts.py::test_a_full_disk_takes_none")
