@@ -31,8 +31,7 @@ from broker.words.settings import ProviderSettings
 
 SHARES = (8, 3, 1)
 PAGE = 200
-ROOM = 1_000
-"""New messages that may wait in memory; whatever is more waits in the store alone, and is read back and ranked again."""
+ROOM = 1_000  # new messages that may wait in memory: whatever is more is read back from the store and ranked again
 Waiting = tuple[Message, Rule | None, Candidate | None, int]
 
 
