@@ -212,8 +212,11 @@ class Pool:
         while idle and now - idle[0].idle_since >= KEPT_IDLE:
             left.append(idle.popleft())
         chosen = None
-        for connection in [found for found in reversed(idle) if found.origin == origin]:
-            idle.remove(connection)
+        while (connection := next((found for found in reversed(idle) if found.origin == origin), None)) is not None:
+            if connection is idle[-1]:
+                idle.pop()  # as nearly always: what was used last is looked at first
+            else:
+                idle.remove(connection)
             if connection.is_fresh():
                 chosen = connection
                 break
