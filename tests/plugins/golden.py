@@ -1,7 +1,7 @@
-"""Every row of every table of the four HTTP providers, typed from providers/PROVIDERS.md by hand: what a word of theirs means.
+"""Every row of every table of the five providers, typed from providers/PROVIDERS.md by hand: what a word of theirs means.
 
 Imports no plugin: a row that a plugin has by mistake, or lacks, shows as a difference. `send` tables are outcome classes, all others
-receipt classes, but for contacts.
+receipt classes, but for contacts. `test_rows` counts them: each is said by a twin and read by its plugin.
 """
 
 Table = dict[str, str]
@@ -138,3 +138,48 @@ SUBITO_FATES: Table = {
     "8": "progress",
     "16": "undelivered",
 }
+
+
+def _spread(rows: Table) -> Table:
+    return {f"0x{code}": class_ for codes, class_ in rows.items() for code in codes.split()}
+
+
+SMPP_SEND: Table = _spread(
+    {
+        "00": "accepted",
+        "01 43 15 06 07 61 62 63 42 54 C1 C4 0A 48 49 65 66": "unsuitable",
+        "0B 50 51": "rejected",
+        "02 03 C0 C2 C3 05 0D 0E 0F 53 33 34 40 44 55": "misconfigured",
+        "45 08 64 FE FF 400 4FF": "unavailable",
+        "58 14": "throttled",
+        "04": "unreachable",
+    }
+)
+"""Of SMPP 3.4, for SMSC.ru, iSMS.gr and any SMSC; 0x400 and 0x4FF stand for the vendor's."""
+
+SMPP_STATES: Table = {
+    "ENROUTE": "progress",
+    "DELIVRD": "delivered",
+    "EXPIRED": "expired",
+    "DELETED": "canceled",
+    "UNDELIV": "undelivered",
+    "ACCEPTD": "progress",
+    "UNKNOWN": "unrecognised",
+    "REJECTD": "undelivered",
+}
+
+SMSCRU_REASONS: Table = dict.fromkeys(("0", "1", "6", "11", "12", "13", "21", "219", "220"), "undelivered") | {"200": "unrecognised"}
+"""The `err` of a receipt whose `stat` is UNDELIV."""
+
+SMSCRU_WEB: Table = {
+    "1": "misconfigured",
+    "2": "misconfigured",
+    "3": "no_credit",
+    "4": "misconfigured",
+    "5": "unsuitable",
+    "6": "unsuitable",
+    "7": "rejected",
+    "8": "rejected",
+    "9": "duplicate",
+}
+"""error_code of SMSC.ru's HTTP side."""
