@@ -8,7 +8,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --requir
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo run test check bench bench-kannel crash faults fuzz power sim clean
+.PHONY: help demo run test check bench bench-kannel peers crash faults fuzz power sim clean
 
 help: ## show this list
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -33,6 +33,9 @@ bench: .venv/.dev ## measure speed
 
 bench-kannel: .venv/.dev ## measure beside Kannel 1.4.5, where it is installed (long)
 	$(BIN)/python -m tests.bench kannel $(ARGS)
+
+peers: .venv/.dev ## bind Kannel to our SMSC and our plugin to node-smpp's, where those are installed
+	$(BIN)/python -m pytest -n 0 -rs -o timeout=150 tests/peers/kannel.py tests/peers/node_smpp.py $(ARGS)
 
 crash: .venv/.dev ## kill the daemon again and again, and look at what is left (long)
 	$(BIN)/python -m tests.crash $(ARGS)

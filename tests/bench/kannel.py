@@ -27,6 +27,7 @@ log-level = 3
 dlr-storage = internal
 store-type = {store}
 store-location = "{folder}/store"
+{core}
 
 group = smsc
 smsc-id = bench
@@ -56,16 +57,16 @@ def find_missing(tools: Tools) -> str | None:
 
 
 class Kannel:
-    """Both processes, started. `smsc` says whom it is bound to; `store` is `file` or `spool`; `more` are further groups, `user` more of the
-    one who submits.
+    """Both processes, started. `smsc` says whom it is bound to; `store` is `file` or `spool`; `more` are further groups, `core` and `user`
+    more of the daemon's and of the one who submits.
     """
 
-    def __init__(self, stage: Stage, smsc: str, *, store: str = "file", user: str = "", more: str = "") -> None:
+    def __init__(self, stage: Stage, smsc: str, *, store: str = "file", core: str = "", user: str = "", more: str = "") -> None:
         folder, self.submits = stage.make_folder(), find_port()
         (folder / "store").mkdir() if store == "spool" else None
         config = folder / "kannel.conf"
         ports = {"admin": find_port(), "boxes": find_port(), "submits": self.submits}
-        config.write_text(_CORE.format(folder=folder, store=store, smsc=smsc, user=user, **ports) + more)
+        config.write_text(_CORE.format(folder=folder, store=store, smsc=smsc, core=core, user=user, **ports) + more)
         self._stage = stage
         self._boxes = []
         for name, port in (("bearerbox", ports["boxes"]), ("smsbox", self.submits)):
