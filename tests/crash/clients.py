@@ -14,7 +14,7 @@ PASSING = frozenset({"stopping", "unavailable", "outcome_unknown", "queue_full"}
 
 class Client:
     """One program. `acked` is key -> (id, text); `refused` counts the codes that it heard; `trouble` is what no program should ever see;
-    `long` the share of texts in two parts."""
+    `long` the share of texts in two parts, `pace` the longest pause between two bursts, in seconds."""
 
     def __init__(self, name: str, socket: Path, seed: int) -> None:
         self.name = name
@@ -23,6 +23,7 @@ class Client:
         self.refused: Counter[str] = Counter()
         self.is_over = False
         self.long = 0.0
+        self.pace = 0.02
         self._socket = socket
         self._rng = random.Random(seed)
         self._count = 0
@@ -60,7 +61,7 @@ class Client:
             elif self.acked and self._rng.random() < 0.1:
                 keys.append(self._rng.choice(list(self.acked)))
             await self._send(stream, keys)
-            await trio.sleep(self._rng.random() * 0.02)
+            await trio.sleep(self._rng.random() * self.pace)
 
     def _make_some(self) -> list[str]:
         keys = []

@@ -1,7 +1,10 @@
 """The report's lines: one for each fault, all of them with the same counts."""
 
+import subprocess
 from dataclasses import dataclass
+from pathlib import Path
 
+ROOT = Path(__file__).parents[2]
 COUNTS = ("trials", "msgs", "acked", "lost", "duplicated", "unknown", "stuck", "illegal")
 
 
@@ -9,7 +12,8 @@ COUNTS = ("trials", "msgs", "acked", "lost", "duplicated", "unknown", "stuck", "
 class Line:
     """What was counted under one fault. `must_lose`: a protection is off in it, so it is right only where something is lost.
 
-    `lost`, `duplicated`, `stuck` and `illegal` break promises; `unknown` is honest. `note`: why it did not run, where it did not.
+    `lost`, `duplicated`, `stuck` and `illegal` break promises; `unknown` is honest. `note`: why it did not run, where it did not;
+    `is_skipped`: it cannot here. `commit`: of what ran, where that was not this run.
     """
 
     fault: str
@@ -24,6 +28,8 @@ class Line:
     seed: int = 0
     must_lose: bool = False
     note: str = ""
+    is_skipped: bool = False
+    commit: str = ""
 
     @property
     def is_right(self) -> bool:
@@ -50,3 +56,11 @@ def show_line(line: Line) -> str:
     """One line of the report."""
     counts = " ".join(f"{getattr(line, name):>10,}" for name in COUNTS)
     return f"{line.fault:<58} {counts} {line.seed:>8}  {line.verdict}"
+
+
+def find_commit() -> str:
+    """The commit that runs, with a `+` where the tree differs from it."""
+    said = subprocess.run(
+        ["git", "describe", "--always", "--dirty=+", "--exclude=*"], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    return said.stdout.strip() or "unknown"

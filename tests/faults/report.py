@@ -1,26 +1,17 @@
 """The report: what was run is kept with its commit and its time, and shown as text and as README's tables. Makes up nothing."""
 
 import json
-import subprocess
 import time
 from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from tests.faults.lines import COUNTS, HEAD, Line, show_line
-from tests.faults.mutation import ROOT, Row
+from tests.faults.lines import COUNTS, HEAD, Line, find_commit, show_line
+from tests.faults.mutation import Row
 from tests.faults.promises import HALF, PROMISES
 
 BEGIN, END = "<!-- faults: written by `make faults`, not by hand -->", "<!-- end of faults -->"
-
-
-def find_commit() -> str:
-    """The commit that runs, with a `+` where the tree differs from it."""
-    said = subprocess.run(
-        ["git", "describe", "--always", "--dirty=+", "--exclude=*"], cwd=ROOT, capture_output=True, text=True, check=False
-    )
-    return said.stdout.strip() or "unknown"
 
 
 class Report:
@@ -55,7 +46,7 @@ class Report:
 
     def show(self) -> str:
         """The whole as text."""
-        out = [HEAD, *(f"{show_line(line)}  {kept['commit']}" for kept, line in self.list_lines()), ""]
+        out = [HEAD, *(f"{show_line(line)}  {line.commit or kept['commit']}" for kept, line in self.list_lines()), ""]
         for promise, words in PROMISES.items():
             rows = [row for row in self.list_rows() if row[0] == promise]
             out.append(f"{promise:>2} {words}{f' ({HALF[promise]})' if promise in HALF else ''}")
@@ -68,7 +59,7 @@ class Report:
         out = ["| fault | " + " | ".join(COUNTS) + " | seed | | commit, date |", "|---|" + "---|" * (len(COUNTS) + 3)]
         for kept, line in found:
             counts = " | ".join(f"{getattr(line, name):,}" for name in COUNTS)
-            out.append(f"| {line.fault} | {counts} | {line.seed} | {line.verdict} | {kept['commit']}, {kept['at']} |")
+            out.append(f"| {line.fault} | {counts} | {line.seed} | {line.verdict} | {line.commit or kept['commit']}, {kept['at']} |")
         kept = self.kept.get("promises", {"commit": "?", "at": "?"})
         caught = sum(row[4] == "caught" for row in self.list_rows())
         out += ["", f"Each promise with protections switched off, one at a time ({kept['commit']}, {kept['at']}): {caught} of"]

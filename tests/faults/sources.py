@@ -7,7 +7,6 @@ import subprocess
 import sys
 from argparse import Namespace
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 from tests.faults.lines import COUNTS, Line
@@ -40,6 +39,8 @@ def read_total(fault: str, text: str, code: int, *, must_lose: bool = False) -> 
         setattr(line, name, int(counts.get(name, 0)))
     line.msgs = line.msgs or line.acked
     line.illegal += int(counts.get("damaged", 0))
+    told = re.search(r"\bcommit=(\S+)", found[1])
+    line.commit = told[1] if told is not None else ""
     if not must_lose and code and line.is_right:
         line.note = f"FAILED (exit {code})"
     return line
@@ -49,17 +50,24 @@ def _find_first(options: Namespace) -> int:
     return int(options.seed) if options.seed is not None else random.SystemRandom().randrange(1_000_000)
 
 
+def _run_or_read(options: Namespace, word: str, module: str, *more: object) -> tuple[str, int]:
+    """The same, or what it printed when it ran by itself: `--log word=FILE`."""
+    file = options.log.get(word)
+    return (file.read_text(), 0) if file is not None else _run(module, *more)
+
+
 def run_crash(options: Namespace) -> Iterator[Line]:
     """`kill -9` at random times under load, at steps of the journal and in recovery."""
-    text, code = _run("tests.crash", "--trials", options.crash, "--seed", _find_first(options))
+    text, code = _run_or_read(options, "crash", "tests.crash", "--trials", options.crash, "--seed", _find_first(options))
     yield read_total("kill -9: under load, in recovery, at random", text, code)
 
 
 def run_points(options: Namespace) -> Iterator[Line]:
     """`kill -9` at every failpoint, so many times each."""
-    text, code = _run("tests.crash.points", "--seeds", options.points, "--seed", _find_first(options))
-    found = re.search(r"points=(\d+) of=(\d+)", text)
-    yield read_total(f"kill -9: at each failpoint ({found[1]} of {found[2]})" if found else "kill -9: at each failpoint", text, code)
+    text, code = _run_or_read(options, "points", "tests.crash.points", "--seeds", options.points, "--seed", _find_first(options))
+    found = re.search(r"points=(\d+) of=(\d+) least=(\d+)", text)
+    what = f" ({found[1]} of {found[2]}, {found[3]} times at least)" if found else ""
+    yield read_total(f"kill -9: at each failpoint{what}", text, code)
 
 
 def run_power(options: Namespace) -> Iterator[Line]:
@@ -93,28 +101,39 @@ def run_sim(options: Namespace) -> Iterator[Line]:
     yield line
 
 
-FOLDERS = {"fault proxy: fault × plugin × policy": "tests/proxy", "disk and machine": "tests/machine"}
+def run_machine(options: Namespace) -> Iterator[Line]:
+    """Faults of the disk, the machine and the network, on the real daemon."""
+    text, code = _run("tests.machine", "--json", *(("--short",) if options.short else ()))
+    told = [json.loads(line) for line in text.splitlines() if line.startswith("{")]
+    for each in told:
+        if "skipped" in each:
+            yield Line(each["fault"], note=f"skipped: {each['skipped']}", is_skipped=True)
+        else:
+            yield Line(**{name: each[name] for name in ("fault", *COUNTS, "seed")})
+    if not told:
+        yield Line("disk and machine", note=f"DID NOT END (exit {code})")
 
 
-def run_folders(_options: Namespace) -> Iterator[Line]:
-    """Tests of faults that count by themselves: a trial is a test, and one that fails is illegal."""
-    for fault, folder in FOLDERS.items():
-        if not list((ROOT / folder).glob("test_*.py")):
-            yield Line(fault, note="not in this tree")
-            continue
-        text, code = _run("pytest", "-q", "-n", 0, "-p", "no:cacheprovider", str(Path(folder)))
-        counts = {word: int(count) for count, word in re.findall(r"(\d+) (passed|failed|error)", text)}
-        line = Line(fault, trials=sum(counts.values()), illegal=counts.get("failed", 0) + counts.get("error", 0))
-        if code and line.is_right:
-            line.note = f"FAILED (exit {code})"
-        yield line
+def run_proxy(_options: Namespace) -> Iterator[Line]:
+    """Every fault of a proxy at every plugin: a trial is a test, and one that fails is illegal."""
+    fault, folder = "fault proxy: fault × plugin × policy", ROOT / "tests" / "proxy"
+    if not list(folder.glob("test_*.py")):
+        yield Line(fault, note="not in this tree", is_skipped=True)
+        return
+    text, code = _run("pytest", "-q", "-n", 0, "-p", "no:cacheprovider", str(folder))
+    counts = {word: int(count) for count, word in re.findall(r"(\d+) (passed|failed|error)", text)}
+    line = Line(fault, trials=sum(counts.values()), illegal=counts.get("failed", 0) + counts.get("error", 0))
+    if code and line.is_right:
+        line.note = f"FAILED (exit {code})"
+    yield line
 
 
 SOURCES: dict[str, Source] = {
     "replies": run_replies,
     "power": run_power,
     "sim": run_sim,
-    "folders": run_folders,
+    "proxy": run_proxy,
+    "machine": run_machine,
     "points": run_points,
     "crash": run_crash,
 }
