@@ -44,7 +44,7 @@ class Place:
     world: str
     how: How = "load"
     most: int = 5
-    within: float = 20.0
+    within: float = 60.0
     patience: bool = False
     crowd: bool = False
 
@@ -186,7 +186,7 @@ class Trials:
         try:
             missed = await self._play(name, world, kills)
             if missed:
-                await self._play(name, world, [Kill(kill.point, 1, 2 * kill.after, kill.early) for kill in missed])
+                await self._play(name, world, [Kill(kill.point, 1, kill.after, kill.early) for kill in missed])
         finally:
             self._jobs.release_on_behalf_of(name)
 

@@ -167,12 +167,12 @@ def write_whatever_it_is_now(reach: Reach) -> None:
     """A change is written without a look at the status that it expects."""
 
     def make(bind: Any) -> Any:
-        def bind_anyhow(change: Change, id_: str, expect: str) -> Any:
+        def bind_blindly(*args: Any) -> tuple[str, Any]:
             reach()
-            sql, values = bind(change, id_, expect)
-            return sql.replace("AND status = ?", "AND status <> ?"), (*values[:-1], "")
+            sql, values = bind(*args)
+            return sql.replace("AND status = ?", "AND ? IS NOT NULL"), values
 
-        return bind_anyhow
+        return bind_blindly
 
     swap(steps, "_bind_change", make)
 

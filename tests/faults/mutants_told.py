@@ -8,10 +8,11 @@ import trio
 from broker.delivery import receipts, recover, ruling
 from broker.delivery.callbacks import Callbacks
 from broker.delivery.hooks import Stream
+from broker.delivery.matching import Match
 from broker.ops.log import Line
 from broker.policy.receipts import Verdict
 from broker.provider.smpp_inbox import Inbox
-from broker.store.contract import Change, Operation, Shut, Step
+from broker.store.contract import Change, Shut, Step
 from broker.store.ring import Ring
 from broker.store.sqlite import Writer
 from broker.words.receipt import FINAL_RECEIPTS
@@ -35,15 +36,16 @@ def tell_no_event(reach: Reach) -> None:
     """What closes an attempt is written without its event."""
 
     def make(write: Any) -> Any:
-        def forget(self: Writer, op: Operation, gathered: Any) -> Any:
-            if isinstance(op, Step) and op.shut:
-                reach()
-                op.entries = ()
-            return write(self, op, gathered)
+        def forget(self: Writer, batch: Any, *args: Any, **named: Any) -> Any:
+            for op in batch:
+                if isinstance(op, Step) and op.shut:
+                    reach()
+                    op.entries = ()
+            return write(self, batch, *args, **named)
 
         return forget
 
-    swap(Writer, "_write_one", make)
+    swap(Writer, "write", make)
 
 
 @guarded(9, "tests/daemon/test_receipts.py::test_a_full_disk_takes_none")
@@ -100,12 +102,13 @@ def believe_any_account(reach: Reach) -> None:
 
         return apply
 
-    def find(self: Callbacks, _lane: Any, token: str, _heard: str | None) -> str | None:
+    def find(self: Callbacks, _lane: Any, token: str, _heard: str | None) -> Match | None:
         rows = self.ex.query.read_call(token, 1)
-        return f"{rows[0][0]}/{rows[0][1]}" if rows else None
+        return Match(rows[0][0], rows[0][1]) if rows else None
 
     swap(receipts, "_apply", make_apply)
     swap(Callbacks, "_find_attempt", lambda _was: find)
+    swap(Callbacks, "_search_call", lambda _was: find)
 
 
 @guarded(10, "tests/daemon/test_callbacks.py::test_whoever_is_nobody_gets_one_answer")

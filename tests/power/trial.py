@@ -57,8 +57,10 @@ class Binding:
             raise sqlite3.IntegrityError(str(error)) from None
         return Cursor(rows, self.raw.total_changes() - before)
 
-    def executemany(self, sql: str, values: Iterable[Sequence[Any]]) -> None:
-        self.raw.cursor().executemany(sql, values)
+    def executemany(self, sql: str, values: Iterable[Sequence[Any]]) -> Cursor:
+        before = self.raw.total_changes()
+        rows = self.raw.cursor().executemany(sql, values)
+        return Cursor(rows, self.raw.total_changes() - before)
 
     def close(self) -> None:
         self.raw.close(True)
