@@ -73,6 +73,14 @@ async def test_several_receipts_in_one_call(make_site: MakeSite, autojump_clock:
     await site.house.until(one, "delivered", within=0)
 
 
+async def test_a_receipt_behind_another_is_judged_by_what_that_one_left(make_site: MakeSite, autojump_clock: MockClock) -> None:
+    site = await make_site()
+    _, path = await site.sent()
+    await site.call(f"{path}?to={quote(TO)}&to={quote(TO)}&status=progress&status=progress")
+    await trio.sleep(1)
+    assert len(site.house.told("message.receipt")) == 1
+
+
 async def test_a_call_of_its_own_recipient_alone(make_site: MakeSite, autojump_clock: MockClock) -> None:
     site = await make_site()
     id_, path = await site.sent()
