@@ -6,7 +6,7 @@ from pathlib import Path
 import trio
 
 from tests.crash.verdict import Tally
-from tests.machine import disk, poison, process
+from tests.machine import disk, poison, process, subscribers
 from tests.machine.trial import NotHere, Size
 
 __all__ = ["FAULTS", "LONG", "SHORT", "NotHere", "Size", "run_fault"]
@@ -25,6 +25,7 @@ FAULTS: dict[str, Fault] = {
     "descriptors": process.crowd_doors,
     "backup": process.back_up_online,
     "poison": poison.poison,
+    "subscribers": subscribers.crowd_feed,
 }
 LONG = dict.fromkeys(FAULTS, Size(rounds=5, count=1_000, seconds=30.0, is_timed=True)) | {
     "full-disk": Size(rounds=10, is_timed=True),
@@ -35,6 +36,7 @@ LONG = dict.fromkeys(FAULTS, Size(rounds=5, count=1_000, seconds=30.0, is_timed=
     "memory": Size(rounds=20, seconds=5.0),
     "descriptors": Size(rounds=5, count=300),
     "poison": Size(rounds=2, is_timed=True),
+    "subscribers": Size(count=1_000),
 }
 IN_CI = ("full-disk", "fsync-error", "damaged-page", "removed-log", "poison")
 SHORT = dict.fromkeys(FAULTS, Size(rounds=1)) | {"sigterm": Size(rounds=3)}
