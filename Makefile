@@ -8,7 +8,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --requir
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo run test check bench bench-kannel peers crash faults fuzz power sim clean
+.PHONY: help demo run test check coverage bench bench-kannel peers crash faults fuzz power sim clean
 
 help: ## show this list
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -27,6 +27,12 @@ test: .venv/.dev ## run the tests
 check: .venv/.dev ## lint and check the types
 	$(BIN)/ruff check .
 	$(BIN)/mypy --strict
+
+coverage: .venv/.dev ## run the tests and tell which branches none takes (long)
+	$(BIN)/python -m coverage erase
+	$(BIN)/python -m coverage run -m pytest -n 2 --timeout 600 $(ARGS)
+	$(BIN)/python -m coverage combine --quiet
+	$(BIN)/python -m coverage report
 
 bench: .venv/.dev ## measure speed
 	$(BIN)/python -m tests.bench $(ARGS)

@@ -52,6 +52,8 @@ from broker.delivery.sweep import run_sweep
 from broker.delivery.watch import Watch
 from broker.ops.log import set_level, start_log
 from broker.ops.notify import find_watchdog, inherit_sockets, notify, notify_reloading
+from broker.ops.shield import shield_memory
+from broker.ops.versions import show_versions
 from broker.ops.watchdog import run_watchdog
 from broker.provider.registry import Plugin, load_plugin
 from broker.provider.twin import TwinPlace, aim, place_twin
@@ -61,7 +63,7 @@ from broker.store.journal import SqliteJournal, StoreBroken
 from broker.store.lock import FolderLock
 from broker.store.query import SqliteQuery
 from broker.store.ring import Ring
-from broker.store.sqlite import StoreFailure, Writer, explain_failure, open_connection
+from broker.store.sqlite import SQLITE, StoreFailure, Writer, explain_failure, open_connection
 from broker.words.settings import ProviderSettings, Settings
 
 log = logging.getLogger("broker.daemon")
@@ -197,7 +199,7 @@ class Daemon:
         if watchdog is not None:
             nursery.start_soon(Watch(ex).run, watchdog)
         ex.say("node.started", version=__version__)
-        log.info("started node=%s version=%s providers=%d", ex.teller.node, __version__, len(ex.lanes))
+        log.info("started node=%s version=%s providers=%d %s", ex.teller.node, __version__, len(ex.lanes), show_versions(sqlite=SQLITE))
         notify("READY=1")
         self.ready.set()
 
@@ -339,6 +341,7 @@ def run_daemon(config: Path, *, twins: bool = False) -> int:
         print(f"broker: {TROUBLE}", file=sys.stderr)
         return 78
     os.umask(0o077)
+    shield_memory()
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     room = DESCRIPTORS if hard == resource.RLIM_INFINITY else min(DESCRIPTORS, hard)
     if soft != resource.RLIM_INFINITY and soft < room:  # a shell's 1,024 are few for a feed of two thousand

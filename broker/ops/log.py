@@ -1,6 +1,7 @@
 """The log: one logfmt line per event on stderr, UTC; journald priorities where journald listens. Never a text, a number or a secret.
 
-Messages are made of fixed words and `key=value` pairs by their callers; values are names, classes, codes and counts.
+Messages are made of fixed words and `key=value` pairs by their callers; values are names, classes, codes and counts. Of what a library logs
+only the place is told.
 """
 
 import logging
@@ -21,7 +22,10 @@ class Line(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """One line; of an exception its type and place, never its text."""
-        words = record.getMessage().replace("\n", " ")
+        if record.name.split(".")[0] == "broker":
+            words = record.getMessage().replace("\n", " ")
+        else:  # a library's: its words may be an address with a password in it, a peer's octets, anything
+            words = f"a library has something to say at={record.module}:{record.lineno}"
         if record.exc_info and record.exc_info[0] is not None:
             words += f" error={record.exc_info[0].__name__}"
         level = record.levelname.lower()

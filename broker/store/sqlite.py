@@ -22,6 +22,9 @@ from broker.store.steps import DROP, HalfDone, Result, Steps, join_openings, wri
 
 log = logging.getLogger("broker.store")
 
+SQLITE = sqlite3.sqlite_version
+"""The version of the library that Python is linked with."""
+
 _EVENT = "INSERT INTO event (seq, at, message, body) VALUES (?, ?, ?, ?)"
 _MOVE = "UPDATE message SET lane = ?, next_at = ? WHERE id = ? AND status = 'queued'"
 _MOVE_SENT = "UPDATE message SET next_at = ?2 WHERE id = ?3 AND status = 'sent' AND lane = ?1"

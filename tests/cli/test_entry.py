@@ -199,6 +199,7 @@ def test_a_full_disk_is_told(desk: Desk) -> None:
 HEAVY = ("trio", "httpx", "phonenumbers", "sqlite3", "sqlite_utils", "rich", "msgspec", "tomllib", "asyncio", "pathlib", "broker.config")
 
 
+@pytest.mark.skipif("coverage" in sys.modules, reason="coverage itself loads sqlite3 into every process that is measured")
 def test_send_loads_nothing_heavy(desk: Desk) -> None:
     """Also with a broker.toml: a script may call it a thousand times."""
     desk.write('[broker]\ndefault_country = "TW"\n')

@@ -34,6 +34,18 @@ async def test_erase_leaves_no_trace_in_the_file(make_house: MakeHouse, autojump
     assert other
 
 
+async def test_a_purge_leaves_no_text_and_no_number_in_the_files(make_house: MakeHouse, autojump_clock: MockClock) -> None:
+    house = await make_house({"store": {"keep_text": "1h", "keep": "3h"}, "providers": {"a": loopback(receipt="delivered")}})
+    for n in range(5):
+        await house.until(await house.take(TO, f"{TEXT} {n}", ref="kept-as-long"), "delivered")
+    assert grep(house.folder, TO, TEXT, "kept-as-long") == [TO, TEXT, "kept-as-long"]
+    await trio.sleep(2 * 3600)
+    assert grep(house.folder, TO, TEXT) == [TO]  # the broker runs: the -wal is looked at as well
+    await house.until(await house.take("+12025550100", "another"), "delivered")  # the last event always stays: one of somebody else
+    await trio.sleep(5 * 3600)
+    assert grep(house.folder, TO, TEXT, "kept-as-long") == []
+
+
 async def test_erase_waits_for_what_is_on_its_way(make_house: MakeHouse, autojump_clock: MockClock) -> None:
     house = await make_house({"providers": {"a": loopback()}})
     await house.order("pause", name="a")

@@ -59,6 +59,14 @@ def test_sockets_meant_for_another_process_are_left_alone(monkeypatch: pytest.Mo
     assert inherit_sockets() == {}
 
 
+def test_of_a_library_only_the_place_is_told() -> None:
+    record = logging.getLogger("httpx").makeRecord(
+        "httpx", logging.WARNING, "/x/client.py", 7, "GET https://x/?password=%s canary", ("canary-secret",), None
+    )
+    line = Line(journald=False).format(record)
+    assert line.split(" ", 2)[1:] == ["warning", "httpx a library has something to say at=client:7"]
+
+
 def test_a_logged_exception_shows_its_type_and_never_its_text() -> None:
     try:
         raise ValueError("canary-secret")
