@@ -20,6 +20,7 @@ from broker.delivery.receipts import take_receipts
 from broker.delivery.submission import Refused
 from broker.policy import is_recipient
 from broker.store.contract import Answer, Put
+from broker.store.failpoints import failpoint
 from broker.words.attempt import Attempt
 from broker.words.clock import DAY, show_time
 from broker.words.receipt import Receipt
@@ -216,6 +217,7 @@ class Callbacks:
             await take_receipts(self.ex, lane, receipts, self._find_match)
         if inbound:
             await take_inbound(self.ex, lane, inbound)
+        failpoint("callback.stored")
 
     def _find_match(self, lane: "Lane", receipt: Receipt) -> tuple[Receipt, Match | None]:
         token, heard = receipt.token, receipt.recipient

@@ -62,8 +62,12 @@ def look_at_doubt(ex: Exchange, message: Message, now: int) -> None:
         send_copy(ex, message, attempt, now)
         at = min(at, now + AGAIN)
     step = Step(message.id, ("in_doubt",), Change("in_doubt", message.detail, None, at), hurry=False)
-    if due == "replay" and lane is not None and may_replay(ex, lane, message, now):
-        start_replay(ex, lane, message, attempt, step)
+    if due == "replay" and lane is not None:
+        if may_replay(ex, lane, message, now):
+            start_replay(ex, lane, message, attempt, step)
+        elif lane.standing.out is None and step.change is not None:
+            # Others took its turn: soon again, a little spread, not only when the next look is due.
+            step.change.next_at = min(at, now + AGAIN + 11 * AGAIN * ex.draw() // 1_000_000)
     ex.journal.put(step)
 
 

@@ -32,7 +32,7 @@ class LanePort:
         """Make them durable; the refs that they matched. Raises Unstored."""
         matched = await take_receipts(self.ex, self.lane, receipts)
         await take_inbound(self.ex, self.lane, inbound)
-        failpoint("callback.stored" if self.carrier.session is None else "deliver.stored")
+        failpoint("deliver.stored")
         return matched
 
     async def refute(self, attempt: str, outcome: Outcome) -> None:

@@ -34,3 +34,12 @@ async def test_they_are_reached(tmp_path: Path) -> None:
     tally = await round_.run([Kill(point, 1, 60.0, early) for point, early in ways.items()])
     assert tally.is_clean, "\n".join(tally.findings[:20])
     assert round_.reached == dict.fromkeys(ways, 1)
+
+
+@pytest.mark.crash
+@pytest.mark.timeout(600)
+async def test_those_of_callbacks_and_hooks_are_reached(tmp_path: Path) -> None:
+    round_ = PointRound(tmp_path, 7, "hooks")
+    tally = await round_.run([Kill(point, 1, 60.0) for point in ("callback.stored", "web.answered")])
+    assert tally.is_clean, "\n".join(tally.findings[:20])
+    assert round_.reached == {"callback.stored": 1, "web.answered": 1}

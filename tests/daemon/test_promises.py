@@ -188,3 +188,13 @@ async def test_a_silent_provider_is_no_poison(make_house: MakeHouse, autojump_cl
     assert (message.status, message.progress.crashes) == ("in_doubt", 1)
     house.twins["a"].answers.clear()
     await house.until(id_, "sent", within=10 * MINUTE)
+
+
+async def test_many_in_doubt_at_once_all_find_their_proof(make_house: MakeHouse, autojump_clock: MockClock) -> None:
+    """Promise 2: only so many repeats go at once; whose turn was taken has another soon."""
+    north = mitake("north", api="mtk", breaker={"failures": 1_000})
+    house = await make_house({"providers": {"north": north}}, {"north": {"answers": ["cut", "1"] * 40}})
+    ids = [await house.take(f"+88691234{n:04d}", f"{TEXT} {n}") for n in range(40)]
+    await trio.sleep(14 * MINUTE)  # before `doubt_deadline`
+    assert [house.find(id_) for id_ in ids].count("in_doubt") == 0
+    assert len(house.twins["north"].sent) == 40
