@@ -293,7 +293,9 @@ def resolve_refused(
             return
         _settle(ex, attempt, debit=False)
         ex.queued += (not is_end) - (message.status == "held")
-        if not is_end:
+        if decision.status == "held":
+            ex.sweep_bell.ring_at(decision.at)
+        elif not is_end:
             ex.wake(decision.lane, decision.at, now)
         heard(decision.status)
 

@@ -38,6 +38,14 @@ async def test_a_person_says_not_sent(make_house: MakeHouse, autojump_clock: Moc
     assert house.ex.queued == 0
 
 
+async def test_what_is_held_after_a_refusal_that_came_late_ends_by_its_validity(make_house: MakeHouse, autojump_clock: MockClock) -> None:
+    house = await make_house({"providers": {"a": loopback("in_doubt")}, "rules": [rule("a", on={"unreachable": "hold"})]})
+    id_ = await house.take(validity="5m")
+    await house.until(id_, "in_doubt", within=1)
+    assert (await house.order("resolve", id=id_, outcome="not-sent"))["status"] == "held"
+    await house.until(id_, "expired", within=6 * MINUTE)
+
+
 @pytest.mark.parametrize(("outcome", "status", "state"), [("accepted", "unconfirmed", "accepted"), ("not-sent", "unknown", "refused")])
 async def test_a_person_may_still_say_so_when_it_is_unknown(
     outcome: str, status: str, state: str, make_house: MakeHouse, autojump_clock: MockClock
