@@ -62,7 +62,7 @@ async def test_a_person_may_still_say_so_when_it_is_unknown(
     ("order", "code", "field"),
     [
         ({"id": "nothing", "outcome": "accepted"}, "not_found", "id"),
-        ({"outcome": "accepted"}, "not_found", "id"),
+        ({"outcome": "accepted"}, "bad_request", "id"),
         ({"id": "ID", "outcome": "maybe"}, "bad_request", "outcome"),
         ({"id": "ID"}, "bad_request", "outcome"),
     ],
