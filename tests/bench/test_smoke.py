@@ -22,7 +22,7 @@ CASES = {
     "latency": (["latency", "latency.cpu"], False),
     "loopback": (["loopback", "loopback.cpu"], True),
     "http": (["http", "http.cpu"], True),
-    "smpp": (["smpp", "smpp.cpu", "window"], True),
+    "smpp": (["smpp", "smpp.cpu", "window", "window.25"], True),
     "backlog": (["backlog", "backlog.memory"], False),
     "isolation": (["isolation"], False),
     "feed": (["feed", "feed.late"], False),
