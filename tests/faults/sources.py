@@ -1,6 +1,7 @@
 """Where the report's lines come from: each fault is run, here or by the program that tests it, and what that counted becomes a line."""
 
 import json
+import os
 import random
 import re
 import subprocess
@@ -15,10 +16,10 @@ from tests.faults.mutation import ROOT
 Source = Callable[[Namespace], Iterator[Line]]
 
 
-def _run(module: str, *options: object) -> tuple[str, int]:
+def _run(module: str, *options: object, **environment: str) -> tuple[str, int]:
     """What `python -m module` prints, and its exit code. What it says of trouble goes to stderr as it comes."""
     command = [sys.executable, "-m", module, *map(str, options)]
-    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(command, cwd=ROOT, env=os.environ | environment, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         lines = []
         for line in process.stdout:
@@ -120,7 +121,7 @@ def run_proxy(_options: Namespace) -> Iterator[Line]:
     if not list(folder.glob("test_*.py")):
         yield Line(fault, note="not in this tree", is_skipped=True)
         return
-    text, code = _run("pytest", "-q", "-n", 0, "-p", "no:cacheprovider", str(folder))
+    text, code = _run("pytest", "-q", "-n", 0, "-p", "no:cacheprovider", str(folder), FAULT_MATRIX="whole")
     counts = {word: int(count) for count, word in re.findall(r"(\d+) (passed|failed|error)", text)}
     line = Line(fault, trials=sum(counts.values()), illegal=counts.get("failed", 0) + counts.get("error", 0))
     if code and line.is_right:
