@@ -238,7 +238,8 @@ def resolve_accepted(
         status, next_at, lane_name, final_at = "unconfirmed", 0, None, now
     else:
         status, lane_name, final_at = "sent", lane.name, None
-        next_at = find_next_query(lane.settings, attempt.closed_at or now, now, lane.can_query and bool(refs))
+        can_ask, is_lookup = lane.can_query and bool(refs), message.channel == "hlr"
+        next_at = find_next_query(lane.settings, attempt.closed_at or now, now, can_ask, is_lookup=is_lookup)
     change = Change(status, detail, lane_name, next_at, None, None, None, final_at)
     ref = find_ref(refs)
     entries = [ex.teller.tell(message, "sent", now, attempt, detail=detail, ref=ref)]

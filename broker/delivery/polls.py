@@ -156,7 +156,8 @@ class Poller:
         for message, attempt in asked:
             can_ask = lane.can_query and any(attempt.refs)  # without the provider's id there is nothing to ask for
             deadline = _find_deadline(lane, message, attempt)
-            at = find_next_query(lane.settings, attempt.closed_at or 0, now, can_ask, ex.draw(), deadline)
+            sent_at, is_lookup = attempt.closed_at or 0, message.channel == "hlr"
+            at = find_next_query(lane.settings, sent_at, now, can_ask, ex.draw(), deadline, is_lookup=is_lookup)
             end = find_patience_end(ex, message, attempt, now)
             rows.append((message, at if end is None else min(at, end)))
         self._move(rows)

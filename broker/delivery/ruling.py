@@ -153,7 +153,8 @@ def _write_up(
     change = None
     if status is not None:
         is_end = status != "sent"
-        next_at = 0 if is_end else find_next_query(lane.settings, before.closed_at or now, now, lane.can_query and bool(after.refs))
+        can_ask, is_lookup = lane.can_query and bool(after.refs), message.channel == "hlr"
+        next_at = 0 if is_end else find_next_query(lane.settings, before.closed_at or now, now, can_ask, is_lookup=is_lookup)
         detail = hearing.receipt.detail
         change = Change(status, detail, None if is_end else lane.name, next_at, None, None, None, now if is_end else None)
     return Ruling(after, entry, tuple(shuts), status, change, decision, learned)

@@ -152,7 +152,8 @@ def _write_up(ex: Exchange, flight: Flight, outcome: Outcome, decision: Decision
         else:
             # An id beside an error code is accepted, and asked for at once (PROVIDERS.md, rules for every provider).
             is_odd = outcome.evidence == "anomaly" and lane.can_query
-            next_at = now if is_odd else find_next_query(lane.settings, now, now, lane.can_query)
+            is_lookup = flight.message.channel == "hlr"
+            next_at = now if is_odd else find_next_query(lane.settings, now, now, lane.can_query, is_lookup=is_lookup)
             within = flight.rule.settings.receipt_within
             next_at = next_at if within is None else min(next_at, now + within)
     elif kind == "doubt":

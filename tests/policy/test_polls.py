@@ -42,6 +42,24 @@ def test_next_query(query: tuple[int, ...], age: int, expected: int) -> None:
     assert find(query, age) == expected
 
 
+@pytest.mark.parametrize(
+    ("query", "age", "expected"),
+    [
+        (DEFAULT, 0, 2_000),
+        (DEFAULT, 2_000, 8_000),
+        (DEFAULT, 20_000, MINUTE),
+        (DEFAULT, 2 * HOUR, 2 * HOUR + 90 * MINUTE),  # the last gap is the account's own
+        ((1_000, 2_000), 0, 1_000),
+        ((5_000,), 0, 2_000),
+        ((5_000,), 5_000, 10_000),
+        ((), 0, 72 * HOUR),
+    ],
+)
+def test_a_lookup_is_asked_for_sooner_too(query: tuple[int, ...], age: int, expected: int) -> None:
+    settings = ProviderSettings(name="a", plugin="loopback", query=query, receipt_wait=72 * HOUR)
+    assert find_next_query(settings, NOW, NOW + age, can_query=True, is_lookup=True) - NOW == expected
+
+
 def test_who_cannot_be_asked_is_waited_for() -> None:
     assert find(DEFAULT, 0, wait=HOUR, can_query=False) == HOUR
 
