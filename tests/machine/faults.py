@@ -39,7 +39,7 @@ LONG = dict.fromkeys(FAULTS, Size(rounds=5, count=1_000, seconds=30.0, is_timed=
     "subscribers": Size(count=1_000),
 }
 IN_CI = ("full-disk", "fsync-error", "damaged-page", "removed-log")
-"""`poison` is not: its watchdog goes by real seconds, and beside the rest of the suite a run did not end in its two minutes."""
+"""`poison` is not: its watchdog goes by real seconds, which a busy machine stretches."""
 SHORT = dict.fromkeys(FAULTS, Size(rounds=1)) | {"sigterm": Size(rounds=3)}
 
 

@@ -116,8 +116,12 @@ async def give(ward: Ward, tally: Tally, kind: str, seed: int, size: Size) -> No
             status, detail = await ward.find(id_)
             if status in FINAL or (is_bad and (status, detail) == ("held", "poison")):
                 break
+            if kind in DEADLY and not is_bad and status == "in_doubt":
+                break  # it was open when the process ended: it is held in doubt for its quarter of an hour, as it should
             await trio.sleep(0.05)
-        if not is_bad:
+        if not is_bad and status == "in_doubt":
+            tally.unknown += 1
+        elif not is_bad:
             require(tally, status == "unconfirmed", f"{kind}: a message beside it ended {status}")
             tally.delivered += 1
         elif kind == "cpu":
