@@ -7,6 +7,22 @@ from typing import Any
 
 import msgspec
 
+from broker.words.status import STATUSES
+
+TYPES: frozenset[str] = frozenset(
+    {
+        *(f"message.{status}" for status in STATUSES),
+        *("message.receipt", "inbound.received", "lookup.done"),
+        *(f"provider.{state}" for state in ("up", "down", "suspended", "paused", "resumed", "draining")),
+        *(f"credit.{state}" for state in ("updated", "low", "dry", "drift")),
+        *("config.applied", "config.refused", "node.started", "node.stopping"),
+        *("suppress.added", "suppress.removed", "recipient.erased", "hook.dropped"),
+    }
+)
+"""Every type that an event may have: a filter that names another would wait for ever."""
+FAMILIES: tuple[str, ...] = tuple(sorted({kind.partition(".")[0] for kind in TYPES}))
+"""The first words of them, which a filter may ask for as a whole: `message.*`."""
+
 
 class MessageEvent(msgspec.Struct, gc=False, tag_field="kind", tag=False):
     """One `message.<status>` or `message.receipt` event; field names and order are CONTRACT §6's. `at` and `next_at` are RFC 3339."""

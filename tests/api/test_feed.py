@@ -162,7 +162,7 @@ FILTERS = [
     ("type=message.sent", [1, 3]),
     ("type=message.*", [1, 2, 3, 4]),
     ("type=message.sent&type=provider.*", [1, 3, 5]),
-    ("type=mess.*", []),
+    ("type=inbound.*", []),
     ("provider=mitake", [1, 5]),
     ("provider=mitake&provider=smscru", [1, 2, 5]),
     ("provider=mitake&type=message.*", [1]),

@@ -18,7 +18,7 @@ GOOD = [
     ("batch=0", Ask()),
     ("type=&provider=&client=&tag=&id=", Ask()),
     ("type=message.sent", Ask(filter=Filter(types=frozenset({"message.sent"})))),
-    ("type=message.*&type=credit.low&type=a.*", Ask(filter=Filter(frozenset({"credit.low"}), ("a.", "message.")))),
+    ("type=message.*&type=credit.low&type=lookup.*", Ask(filter=Filter(frozenset({"credit.low"}), ("lookup.", "message.")))),
     ("provider=a&provider=b&client=unix%3Ashop", Ask(filter=Filter(provider=frozenset("ab"), client=frozenset({"unix:shop"})))),
     ("tag=%E2%82%AC&tag=a+b&id=1", Ask(filter=Filter(tag=frozenset({"€", "a b"}), id=frozenset({"1"})))),
 ]
@@ -53,6 +53,10 @@ BAD = [
     ("type=.*", "`type`"),
     ("type=Message.sent", "`type`"),
     ("type=message.sent&type=message.*.*", "`type`"),
+    ("type=bogus.*", "`type`"),  # nothing would ever come
+    ("type=message.sned", "`type`"),
+    ("type=messages.*&type=message.sent", "`type`"),
+    ("type=credit.lo", "`type`"),
     ("since=1", "`since`"),
     ("From=1", "unknown"),
     ("token=hunter2", "`token`"),
