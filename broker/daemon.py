@@ -112,6 +112,7 @@ class Daemon:
         self.twins = twins
         self.script = script or {}
         self.settings, self.plugins = load_settings(config, twins=twins)
+        self.opened = self.settings  # what was opened by them at the start stays open, whatever a reload says
         self.twin_places: dict[str, TwinPlace] = {}
         self.served: dict[str, Any] = {}
         self.ready = trio.Event()
@@ -160,7 +161,7 @@ class Daemon:
                     try:
                         code = await self._wait_end(ex, nursery, signals)
                     finally:
-                        for socket_path in (self.settings.submit.socket, self.settings.control.socket):
+                        for socket_path in (self.opened.submit.socket, self.opened.control.socket):
                             remove_socket(socket_path)
             with trio.move_on_after(LAST_COMMITS):  # a full disk may never take them: what is open is in doubt at the next start
                 await journal.wait_committed()
@@ -302,7 +303,7 @@ class Daemon:
                 shown = [{"key": p.key, "line": p.line, "message": p.message} for p in error.problems]
                 self.ex.say("config.refused", hash=None, problems=shown)
             raise
-        changed, restart = changes(self.settings, settings), needs_restart(self.settings, settings)
+        changed, restart = changes(self.settings, settings), needs_restart(self.opened, settings)
         if apply:
             failpoint("reload.read")
             self.settings, self.plugins = settings, plugins

@@ -122,7 +122,10 @@ def reload(args: Namespace) -> int:
     changes, restart = read_strings(answer, "changes"), read_strings(answer, "restart")
     for key in changes:
         say(f"{show(key)}{' (needs a restart)' if key in restart else ''}")
-    applied = len(changes) - len(restart)
+    for key in restart:
+        if key not in changes:
+            say(f"{show(key)} (changed before, needs a restart)")
+    applied = sum(key not in restart for key in changes)
     text = f"applied: {show_count(applied, 'change')}" if changes else "nothing has changed"
     say(text + (f"; {show_count(len(restart), 'key')} only after a restart" if restart else ""))
     return DONE

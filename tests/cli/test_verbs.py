@@ -267,6 +267,12 @@ def test_reload(desk: Desk) -> None:
     assert ran.out == "providers.mitake.rate\nfeed.listen (needs a restart)\napplied: 1 change; 1 key only after a restart\n"
 
 
+def test_a_reload_repeats_what_waits_for_a_restart(desk: Desk) -> None:
+    with desk.control(reload={"ok": True, "changes": [], "restart": ["feed.listen"], "hash": "abc"}):
+        ran = desk.run("reload")
+    assert ran.out == "feed.listen (changed before, needs a restart)\nnothing has changed; 1 key only after a restart\n"
+
+
 def test_a_refused_reload(desk: Desk) -> None:
     problems = [{"key": "rules[0].use", "line": 31, "message": "no provider is called mtake; did you mean mitake?"}]
     error = {"code": "bad_config", "message": "refused", "problems": problems}

@@ -244,7 +244,7 @@ async def test_sighup_reloads_or_goes_on(site: Site) -> None:
     process.send_signal(signal.SIGHUP)
     await _wait_for(lambda: "providers.a.rat" in site.log.read_text())
     assert [each["name"] for each in (await site.ask("c", {"op": "providers"}))["providers"]] == ["north"]
-    site.write({"providers": {"a": loopback()}, "rules": [rule("a")]})
+    site.write({"submit": {"socket": f"{site.folder}/other"}, "providers": {"a": loopback()}, "rules": [rule("a")]})
     process.send_signal(signal.SIGHUP)
 
     async def has_changed() -> bool:
@@ -252,6 +252,9 @@ async def test_sighup_reloads_or_goes_on(site: Site) -> None:
         return bool([each["provider"] for each in answer["candidates"]] == ["a"])
 
     await _wait_for(has_changed)
+    process.send_signal(signal.SIGTERM)
+    assert await site.end(process) == 0
+    assert not (site.folder / "s").exists()  # the socket that it had all the time, whatever the file says by now
 
 
 async def _wait_for(is_so: Callable[[], bool | Awaitable[bool]]) -> None:

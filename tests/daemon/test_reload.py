@@ -201,6 +201,11 @@ async def test_what_needs_a_restart_says_so(make_house: MakeHouse, autojump_cloc
     assert answer["ok"]
     assert set(answer["restart"]) == {"submit.socket", "broker.data_dir"}
     assert (await house.ask("ping"))["ok"]  # the sockets are where they were
+    assert set((await house.order("reload"))["restart"]) == {"submit.socket", "broker.data_dir"}  # as long as it is so
+    assert set((await house.order("check"))["restart"]) == {"submit.socket", "broker.data_dir"}
+    house.write({"providers": {"a": loopback()}, "broker": {"data_dir": "elsewhere"}})
+    answer = await house.order("reload")
+    assert (answer["changes"], answer["restart"]) == (["submit.socket"], ["broker.data_dir"])  # back to what is in force: no restart
 
 
 async def test_reloads_under_load_lose_nothing(make_house: MakeHouse, autojump_clock: MockClock) -> None:
