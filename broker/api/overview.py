@@ -34,7 +34,7 @@ def show_lane(ex: Exchange, lane: Lane) -> dict[str, Any]:
         "accepted": lane.accepted,
         "refused": lane.refused,
         "delivered_share": None if share is None else f"{share:.3f}",
-        **({} if lane.traits.channels == {"sms"} else {"channels": sorted(lane.traits.channels)}),
+        "channels": sorted(lane.traits.channels),
     }
 
 

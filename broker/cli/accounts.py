@@ -21,6 +21,7 @@ def providers(args: Namespace) -> int:
         say("no provider is configured; write a [providers.NAME] in broker.toml")
         return DONE
     at = now()
+    is_plain = all(row.get("channels") in (None, ["sms"]) for row in rows)  # then the column would say nothing
     columns: Columns = [
         *("provider", "plugin", "channels", "state", "rate"),
         *(Column(title, is_number=True) for title in ("in flight", "waiting")),
@@ -31,7 +32,7 @@ def providers(args: Namespace) -> int:
         (
             row.get("name"),
             row.get("plugin"),
-            row.get("channels"),
+            None if is_plain else row.get("channels"),
             _show_state(row, at),
             row.get("rate"),
             f"{row.get('in_flight') or 0}/{show(row.get('max_in_flight'))}",

@@ -248,6 +248,9 @@ def _find_in_providers(settings: Settings, traits: Mapping[str, Traits]) -> Iter
 def _find_against_traits(here: Path, provider: ProviderSettings, traits: Traits) -> Iterator[Finding]:
     if provider.batch > traits.batch:
         yield (*here, "batch"), f"the plugin takes at most {traits.batch} in a request, so {traits.batch} it is"
+    if provider.prices and traits.channels.isdisjoint(SMS):
+        least = min(traits.channels, default="voice")
+        yield (*here, "prices"), f'are those of an SMS, and this provider sends none: write channel_prices = {{ {least} = "…" }}'
     if traits.unit is None:
         if provider.credit.low is not None or provider.credit.stop:
             yield (*here, "credit"), "this provider tells no credit, so low and stop have no effect: take them out"

@@ -6,7 +6,9 @@ from pathlib import Path
 import pytest
 
 from broker.cli import settings as settings_verbs
+from broker.cli.catalog import read_facts
 from broker.config import ConfigError, Problem
+from broker.provider.registry import find_plugins, load_plugin
 from tests.cli.office import Desk
 
 PLUGINS = Path(__file__).parent.parent.parent / "plugins"
@@ -120,6 +122,24 @@ def test_twins_need_no_secret(desk: Desk) -> None:
     desk.write(SECRET.replace('"hush-hush"', '{ env = "NOT_THERE" }'))
     assert desk.run("check").code == 78
     assert desk.run("check", "--twins").code == 0
+
+
+LOOPBACK = '[providers.v]\nplugin = "loopback"\nchannels = ["voice"]\n[[rules]]\nuse = ["v:voice"]\n'
+CASH = '[providers.s]\nplugin = "smscru"\nusername = "u"\npassword = "p"\n'
+
+
+def test_an_account_is_seen_as_its_own_keys_make_it(desk: Desk) -> None:
+    """What hangs on a plugin's keys (here its channels, and whether credit is money) is the same as `run` sees."""
+    desk.write(LOOPBACK)
+    assert "no warnings" in desk.run("check").out
+    desk.write(CASH)
+    assert "prices" not in desk.run("check").out  # without its HTTP side nothing tells credit, and so no price is needed for it
+    for name in find_plugins():
+        plugin = load_plugin(name)
+        facts = read_facts(name, ())
+        assert (facts.config_type, facts.traits, facts.check, facts.narrow) == tuple(
+            getattr(plugin, key) for key in ("config_type", "traits", "check", "narrow")
+        )
 
 
 def test_shorten() -> None:

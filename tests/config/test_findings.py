@@ -16,6 +16,7 @@ KINDS = {
     "cash": PluginFacts(FreeConfig, Traits(unit="EUR", money=True)),
     "wide": PluginFacts(FreeConfig, Traits(), None, lambda config: Traits(batch=5 if config.answers else 1)),
     "many": PluginFacts(FreeConfig, Traits(channels=frozenset({"sms", "voice", "hlr"}))),
+    "calls": PluginFacts(FreeConfig, Traits(channels=frozenset({"voice", "viber"}))),
     "local": PluginFacts(FreeConfig, Traits(countries=frozenset({"US"}))),
 }
 
@@ -127,6 +128,7 @@ TABLE: list[tuple[str, list[tuple[str, int | None, str]]]] = [
     (A + "credit = { stop = 5 }\n", [("providers.a.credit", 3, "tells no credit")]),
     (POST + "credit = { low = 5, stop = 50 }\n", [("providers.a.credit.low", 5, "below stop")]),
     ('[providers.a]\nplugin = "cash"\n', [("providers.a.prices", 1, "write prices")]),
+    ('[providers.a]\nplugin = "calls"\nprices = { TW = "1" }\n', [("providers.a.prices", 3, "channel_prices = { viber")]),
     (A + rules("min_credit = 5"), [("rules[0].min_credit", 5, "always passes")]),
     (A + rules("order = 'most_credit'"), [("rules[0].order", 5, "comes last")]),
     (POST + 'url = "http://sms.example.org/x"\n', [("providers.a.url", 5, "to sms.example.org in clear")]),
