@@ -39,6 +39,7 @@ from broker.config import (
 )
 from broker.delivery.accept import Intake
 from broker.delivery.callbacks import Callbacks
+from broker.delivery.clock import resume
 from broker.delivery.exchange import Exchange
 from broker.delivery.fleet import Fleet, make_book
 from broker.delivery.handover import Handover
@@ -48,6 +49,7 @@ from broker.delivery.polls import run_strays
 from broker.delivery.recover import recover
 from broker.delivery.retention import run_retention
 from broker.delivery.router import run_router
+from broker.delivery.schedule import read_drift, run_clock
 from broker.delivery.sweep import run_sweep
 from broker.delivery.watch import Watch
 from broker.ops.log import set_level, start_log
@@ -80,9 +82,17 @@ FAREWELL = 0.05
 TwinScript = Mapping[str, Mapping[str, Any]]
 
 
+_STEADY = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+
+
 def wall_clock() -> int:
-    """Milliseconds since the epoch, UTC."""
+    """Milliseconds since the epoch, UTC, as whoever sets the machine's clock has it."""
     return time.time_ns() // 1_000_000
+
+
+def steady_clock() -> int:
+    """Milliseconds since the machine's start, also those in which it was suspended."""
+    return time.clock_gettime_ns(_STEADY) // 1_000_000
 
 
 def find_facts(name: str, plugin_path: tuple[str, ...]) -> PluginFacts:
@@ -118,7 +128,6 @@ class Daemon:
         self.ready = trio.Event()
         self.feed_addresses: list[str] = []
         self.callback_addresses: list[str] = []
-        self.started_at = wall_clock()
 
     async def run(self) -> int:
         """Serve until a signal or a broken store; the exit code."""
@@ -144,7 +153,8 @@ class Daemon:
 
     async def _serve(self, conn: Any, query: SqliteQuery, path: Path) -> int:
         writer = Writer(conn)
-        journal = SqliteJournal(writer, path, _run_in_thread(), wall_clock, Ring(RING, writer.seq))
+        clock = resume(wall_clock, steady_clock, read_drift(query), query.find_newest())
+        journal = SqliteJournal(writer, path, _run_in_thread(), clock.now, Ring(RING, writer.seq))
         randrange = random.Random().randrange  # noqa: S311  # jitter, no secret
         code = 0
         async with trio.open_nursery() as outer:
@@ -154,7 +164,7 @@ class Daemon:
             async with trio.open_nursery() as nursery:
                 await self._start_twins(nursery)
                 settings = self._aim_at_twins(self.settings)
-                ex = Exchange(make_book(settings, self.plugins), journal, query, wall_clock, partial(randrange, 1_000_000))
+                ex = Exchange(make_book(settings, self.plugins), journal, query, clock, partial(randrange, 1_000_000))
                 # Before the doors open: who can already submit may also be told to stop.
                 with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals:
                     await self._start(ex, writer, nursery, outer)
@@ -188,12 +198,13 @@ class Daemon:
         intake = Intake(ex)
         inquiry, orders = Inquiry(ex, intake), Orders(ex, nursery)
         submit = SubmitDoor(ex, intake, inquiry, orders)
-        control = ControlDoor(ex, inquiry, orders, self.reload, self.started_at)
+        control = ControlDoor(ex, inquiry, orders, self.reload, ex.now())
         await self._open_doors(ex, submit, control, nursery)
         failpoint("start.doors")
         await fleet.start()
         await nursery.start(run_router, ex)
         nursery.start_soon(run_sweep, ex)
+        nursery.start_soon(run_clock, ex)
         nursery.start_soon(run_retention, ex)
         nursery.start_soon(run_strays, ex)
         watchdog = find_watchdog()
@@ -218,7 +229,7 @@ class Daemon:
             from broker.api.feed import FeedDoor  # a broker without [feed] does not load the websocket library
 
             feed = FeedDoor(
-                ring=ex.journal.ring, query=ex.query, node=ex.teller.node, settings=lambda: self.settings, now=ex.now
+                ring=ex.journal.ring, query=ex.query, node=ex.teller.node, settings=lambda: self.settings, now=ex.clock.wall
             )
             serve_feed: Any = feed.serve
             if "feed" in inherited:

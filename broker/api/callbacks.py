@@ -121,7 +121,7 @@ class CallbackDoor:
         request = CallbackRequest(head.method, head.query, _gather(head), body, token)
         carrier = lane.carrier
         try:
-            parsed: Parsed = carrier.plugin.receipts(carrier.config, request, self._ex.now())
+            parsed: Parsed = carrier.plugin.receipts(carrier.config, request, self._ex.clock.wall())
         except Exception as error:
             # Its type and line alone: its text may hold a number, or what the query said.
             return self._put_off(lane.name, f"{type(error).__name__} in the plugin at line {_find_line(error)}")

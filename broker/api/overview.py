@@ -5,7 +5,7 @@ from typing import Any
 from broker.delivery.exchange import Exchange
 from broker.delivery.lane import Lane
 from broker.text import mask
-from broker.words.clock import HOUR, show_span, show_time
+from broker.words.clock import HOUR, show_span
 from broker.words.message import PRIORITIES
 from broker.words.money import show_count
 from broker.words.status import COPIES
@@ -24,12 +24,12 @@ def show_lane(ex: Exchange, lane: Lane) -> dict[str, Any]:
         "plugin": settings.plugin,
         "state": "disabled" if not settings.enabled or lane.is_gone else health.state,
         "reason": None if out is None else out[0],
-        "until": None if out is None or out[1] is None else show_time(out[1]),
+        "until": None if out is None or out[1] is None else ex.clock.show(out[1]),
         "rate": None if settings.rate is None else f"{settings.rate.amount}/{show_span(settings.rate.per).lstrip('1')}",
         "in_flight": lane.in_flight,
         "max_in_flight": settings.max_in_flight,
         "waiting": waiting,
-        "breaker": {"open_until": None if health.open_until is None else show_time(health.open_until)},
+        "breaker": {"open_until": None if health.open_until is None else ex.clock.show(health.open_until)},
         "credit": show_balances(ex, [lane.name]),
         "accepted": lane.accepted,
         "refused": lane.refused,
@@ -49,7 +49,7 @@ def show_balances(ex: Exchange, names: list[str]) -> list[dict[str, Any]]:
             burn = ledger.find_burn(bucket.name, ex.now())
             dry_at = None
             if burn and usable is not None:
-                dry_at = show_time(ex.now() + max(usable - credit.stop, 0) * HOUR // burn)
+                dry_at = ex.clock.show(ex.now() + max(usable - credit.stop, 0) * HOUR // burn)
             rows.append(
                 {
                     "provider": name,
@@ -58,7 +58,7 @@ def show_balances(ex: Exchange, names: list[str]) -> list[dict[str, Any]]:
                     "reported": None if bucket.reported is None else show_count(bucket.reported),
                     "usable": None if usable is None else show_count(usable),
                     "reserved": show_count(bucket.reserved),
-                    "reported_at": show_time(bucket.reported_at) if bucket.reported_at else None,
+                    "reported_at": ex.clock.show(bucket.reported_at) if bucket.reported_at else None,
                     "dry": bucket.name in lane.standing.dry,
                     "low": None if credit.low is None else show_count(credit.low),
                     "stop": show_count(credit.stop),
@@ -76,13 +76,13 @@ def list_queue(ex: Exchange) -> dict[str, Any]:
             "lane": lane,
             "priority": PRIORITIES[priority],
             "count": count,
-            "oldest": show_time(oldest),
-            "next_at": show_time(oldest),
+            "oldest": ex.clock.show(oldest),
+            "next_at": ex.clock.show(oldest),
         }
         for lane, priority, count, oldest in ex.query.count_due()
     ]
     next_at = ex.query.find_next_waiting("scheduled")
-    scheduled = {"count": ex.query.count_scheduled(), "next_at": None if next_at is None else show_time(next_at)}
+    scheduled = {"count": ex.query.count_scheduled(), "next_at": None if next_at is None else ex.clock.show(next_at)}
     return {"ok": True, "queue": rows, "total": sum(row["count"] for row in rows), "scheduled": scheduled}
 
 
@@ -102,13 +102,13 @@ def list_in_doubt(ex: Exchange) -> dict[str, Any]:
                 "attempt": attempt.n,
                 "to": mask(message.to),
                 "client": message.client,
-                "since": show_time(since),
+                "since": ex.clock.show(since),
                 "detail": attempt.detail,
                 "code": attempt.code,
                 "policy": attempt.doubt.mode,
                 "copies": sum(each.state in COPIES for each in attempts),
-                "next_at": show_time(message.next_at),
-                "unknown_at": show_time(since + attempt.doubt.deadline),
+                "next_at": ex.clock.show(message.next_at),
+                "unknown_at": ex.clock.show(since + attempt.doubt.deadline),
             }
         )
     return {"ok": True, "in_doubt": rows, "total": len(rows)}
@@ -123,8 +123,8 @@ def list_held(ex: Exchange, cause: str | None) -> dict[str, Any]:
             "cause": message.detail,
             "to": mask(message.to),
             "client": message.client,
-            "accepted_at": show_time(message.accepted_at),
-            "valid_until": show_time(message.valid_until),
+            "accepted_at": ex.clock.show(message.accepted_at),
+            "valid_until": ex.clock.show(message.valid_until),
             "tags": list(message.tags),
         }
         for message in rows

@@ -60,7 +60,7 @@ class Intake:
                 return
         limits = ex.book.settings.clients.get(client)
         self._check_room(client, limits, now)
-        start = now if message.send_at is None else max(now, message.send_at)
+        start = now if message.send_at is None else max(now, ex.clock.of_wall(message.send_at))
         was = message.encoding
         rule, route = self.route(message, start)
         self._check_suppressed(message, route)
@@ -90,7 +90,7 @@ class Intake:
     def _put_off(self, message: Message, rule: Rule, start: int, now: int, digest: bytes | None, was: str, reply: Reply) -> bool:
         """Take a message that may not leave yet: scheduled for `send_at` or its rule's window, or held by the guard. False where it may."""
         ex = self.ex
-        due = rule.find_opening(message, start)
+        due = ex.find_opening(rule, message, start)
         limits = ex.book.settings.guard
         if limits is not None and self._guard.is_tripped(limits, message, now):
             message.status, message.detail, message.next_at = "held", "guard", message.valid_until
@@ -115,7 +115,7 @@ class Intake:
 
     def read(self, request: Submit, client: str, now: int) -> Message:
         """The message that `request` describes, not yet ranked. Raises Refused naming the field."""
-        message = read_submit(request, client, self.ex.book, now)
+        message = read_submit(request, client, self.ex.book, now, self.ex.clock.drift)
         message.network = self.ex.lookups.find_network(self.ex, message.to)
         return message
 
@@ -125,7 +125,8 @@ class Intake:
         Its text becomes the one that the rule sends.
         """
         book, standings = self.ex.book, self.ex.standings
-        rule = find_rule(book, message, now)
+        date = self.ex.clock.on_wall(now)
+        rule = find_rule(book, message, date)
         if rule is None:
             raise Refused("no_route", "no rule matches this message; add a rule, or one without `match` as the last", None)
         first: tuple[Rule, Route] | None = None
@@ -141,7 +142,7 @@ class Intake:
             if rule.settings.else_ == "next-rule":
                 passed = (*message.progress.passed, rule.name)
                 message.progress = Progress(passed=passed)
-                following = find_rule(book, message, now, message.progress)
+                following = find_rule(book, message, date, message.progress)
             if following is None:
                 why = "; ".join(f"{left.name}: {left.reason}" for left in first[1].left_out)
                 raise Refused(

@@ -40,7 +40,7 @@ async def ask_balance(ex: Exchange, lane: Lane) -> bool:
         return False
     before = {name: bucket.debited for name, bucket in lane.ledger.buckets.items()}
     try:
-        reply = await carrier.caller.call(carrier.plugin.balance(carrier.config, ex.now()))
+        reply = await carrier.caller.call(carrier.plugin.balance(carrier.config, ex.clock.wall()))
         failpoint("balance.answered")
         found = _read_balance(lane, reply, ex.now())
     except Exception as error:

@@ -22,7 +22,7 @@ from broker.policy import is_recipient
 from broker.store.contract import Answer, Put
 from broker.store.failpoints import failpoint
 from broker.words.attempt import Attempt
-from broker.words.clock import DAY, show_time
+from broker.words.clock import DAY
 from broker.words.receipt import Receipt
 from broker.words.secret import Secret, is_path_secret
 
@@ -199,7 +199,7 @@ class Callbacks:
         self._check_open()
         now = self.ex.now()
         urls = self.list_urls()
-        former = {name: show_time(self._passes[name].until) for name in urls if self._passes[name].until > now}
+        former = {name: self.ex.clock.show(self._passes[name].until) for name in urls if self._passes[name].until > now}
         return {"ok": True, "callbacks": urls, "former_until": former, "counts": self.count()}
 
     def _check_open(self) -> None:

@@ -193,6 +193,6 @@ async def carry(ex: Exchange, carrier: Carrier, flights: list[Flight]) -> None:
 
     carrier.in_use += 1
     try:
-        await carrier.submit(sends, ex.now, settle_one)
+        await carrier.submit(sends, ex.clock.wall, settle_one)
     finally:
         carrier.in_use -= 1

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import msgspec
 import trio
 
+from broker.delivery.clock import date
 from broker.delivery.exchange import Exchange
 from broker.delivery.partial import debit, find_ref, hold
 from broker.delivery.receipts import claim
@@ -154,11 +155,11 @@ def start_replay(ex: Exchange, lane: "Lane", message: Message, attempt: Attempt,
 async def replay(ex: Exchange, lane: "Lane", message: Message, attempt: Attempt) -> None:
     """Send the very same request again, and take its answer as proof of the first where it is one."""
     answers: list[Outcome] = []
-    send = Send(message, attempt.id, attempt.n, attempt.sender, attempt.key)
+    send = Send(date(message, ex.clock), attempt.id, attempt.n, attempt.sender, attempt.key)
     failpoint("replay.sending")
     lane.carrier.in_use += 1
     try:
-        await lane.carrier.submit([send], ex.now, lambda _index, outcome: answers.append(outcome))
+        await lane.carrier.submit([send], ex.clock.wall, lambda _index, outcome: answers.append(outcome))
     finally:
         lane.carrier.in_use -= 1
         lane.repeated.discard(message.id)

@@ -1,5 +1,6 @@
 """Making events: the one place that turns a message's change into what the feed tells (CONTRACT §6)."""
 
+from collections.abc import Callable
 from typing import Any
 
 from broker.store.contract import Entry
@@ -12,12 +13,13 @@ from broker.words.money import show_micro
 
 
 class Teller:
-    """Makes events of this node."""
+    """Makes events of this node. `show` writes a moment as a date."""
 
-    __slots__ = ("node",)
+    __slots__ = ("node", "show")
 
-    def __init__(self, node: str) -> None:
+    def __init__(self, node: str, show: Callable[[int], str] = show_time) -> None:
         self.node = node
+        self.show = show
 
     def tell(
         self,
@@ -43,7 +45,7 @@ class Teller:
             provider, n, currency = attempt.provider, attempt.n, attempt.currency
             price = None if attempt.price is None else show_micro(attempt.price)
         fields = (
-            show_time(now),
+            self.show(now),
             type_ or "message." + status,
             self.node,
             message.id,
@@ -60,7 +62,7 @@ class Teller:
             class_,
             code,
             detail,
-            None if next_at is None else show_time(next_at),
+            None if next_at is None else self.show(next_at),
             message.segments,
             price,
             currency,
@@ -78,5 +80,5 @@ class Teller:
 
     def happen(self, type_: str, now: int, **fields: Any) -> Entry:
         """The entry for something that is not a message's."""
-        event = Happening(show_time(now), type_, self.node, fields)
+        event = Happening(self.show(now), type_, self.node, fields)
         return Entry(event, None, pack_event(event))

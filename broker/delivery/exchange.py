@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import trio
 
+from broker.delivery.clock import Clock
 from broker.delivery.events import Teller
 from broker.delivery.inbox import Inbox
 from broker.delivery.lookups import Lookups
@@ -77,7 +78,8 @@ def _weigh(reason: str) -> int:
 
 
 class Exchange:
-    """Everything delivery shares. `epoch` rises whenever a ranking made earlier may no longer hold, `gains` when it may be better.
+    """Everything delivery shares. `now`: the broker's own time. `epoch` rises whenever a ranking made earlier may no longer hold, `gains`
+    when it may be better.
 
     `arrivals`: receipts behind one of the same message that is being written; `repeated`: how many said again what was known.
     """
@@ -87,15 +89,16 @@ class Exchange:
         book: Book,
         journal: SqliteJournal,
         query: SqliteQuery,
-        now: Callable[[], int],
+        clock: Clock,
         draw: Callable[[], int],
     ) -> None:
         self.book = book
         self.journal = journal
         self.query = query
-        self.now = now
+        self.clock = clock
+        self.now = clock.now
         self.draw = draw
-        self.teller = Teller(book.settings.broker.name)
+        self.teller = Teller(book.settings.broker.name, clock.show)
         self.lanes: dict[str, Lane] = {}
         self.standings: dict[str, Standing] = {}
         self.suppressions = Suppressions()
@@ -120,7 +123,12 @@ class Exchange:
 
     def find_rule(self, message: Message, now: int) -> Rule | None:
         """The rule that holds for `message` under the newest applied configuration."""
-        return find_rule(self.book, message, now, message.progress)
+        return find_rule(self.book, message, self.clock.on_wall(now), message.progress)
+
+    def find_opening(self, rule: Rule, message: Message, now: int) -> int | None:
+        """When the rule's window opens for the message; None while it is open, or without one."""
+        opening = rule.find_opening(message, self.clock.on_wall(now))
+        return None if opening is None else self.clock.of_wall(opening)
 
     def look_around(self, message: Message, now: int, attempts: list[Attempt] | None = None, except_n: int = 0) -> Sides:
         """What surrounds a decision on `message`: ranking, the next rule, and the copies other than attempt `except_n`."""
@@ -136,7 +144,7 @@ class Exchange:
                 accepted = _higher(accepted, attempt.receipt)
         return Sides(
             rank=lambda rule, progress: rank(rule, message, self.standings, progress.visited),
-            next_rule=lambda progress: find_rule(self.book, message, now, progress),
+            next_rule=lambda progress: find_rule(self.book, message, self.clock.on_wall(now), progress),
             draw=self.draw(),
             doubted=doubted,
             accepted=accepted,
@@ -183,6 +191,10 @@ def _higher(one: str | None, other: str | None) -> str:
     return other if other and RANK[other] > RANK[one] else one
 
 
+LOOK = 5.0
+"""Seconds until a waiter looks at the clock again: a machine that was suspended has slept through its sleep."""
+
+
 class Bell:
     """Wakes one waiting task at the earliest time that it was rung for."""
 
@@ -216,5 +228,5 @@ class Bell:
                 self._at = None
                 await trio.lowlevel.checkpoint()
                 return
-            with trio.move_on_after(wait / 1000):
+            with trio.move_on_after(min(wait / 1000, LOOK)):
                 await self._lot.park()

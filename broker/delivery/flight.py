@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from broker.delivery.clock import date
 from broker.provider.contract import Send
 from broker.routing import Rule
 from broker.words.attempt import Attempt
@@ -40,4 +41,5 @@ class Flight(msgspec.Struct, gc=False):
         """What the plugin is handed."""
         attempt, callbacks = self.attempt, self.lane.ex.callbacks
         url = callbacks.find_url(attempt) if callbacks is not None and attempt.token else None
-        return Send(self.message, attempt.id, attempt.n, attempt.sender, attempt.key, url, attempt.channel, self.body)
+        message = date(self.message, self.lane.ex.clock)
+        return Send(message, attempt.id, attempt.n, attempt.sender, attempt.key, url, attempt.channel, self.body)

@@ -6,6 +6,7 @@ starts at now. `hooks` hands over.
 """
 
 import logging
+from collections.abc import Callable
 
 import msgspec
 import trio
@@ -50,8 +51,8 @@ _read_told = msgspec.json.Decoder(_Told).decode
 _encode = msgspec.json.Encoder().encode
 
 
-def show_received(received: Received) -> bytes:
-    """An inbound message as an endpoint gets it: whole, for it is the operator's own."""
+def show_received(received: Received, show: Callable[[int], str]) -> bytes:
+    """An inbound message as an endpoint gets it: whole, for it is the operator's own. `show` writes when it came."""
     data = {
         "id": received.id,
         "provider": received.provider,
@@ -63,7 +64,7 @@ def show_received(received: Received) -> bytes:
         "ref": received.ref,
         "sent_at": None if received.sent_at is None else show_time(received.sent_at),
     }
-    return _encode({"type": "inbound.received", "timestamp": show_time(received.at), "data": data})
+    return _encode({"type": "inbound.received", "timestamp": show(received.at), "data": data})
 
 
 def show_event(seq: int, body: bytes) -> bytes:
@@ -160,7 +161,7 @@ class Handover:
 
     def _read_received(self, hook: Hook) -> tuple[str, bytes] | None:
         received = self.ex.query.find_received(hook.key)
-        return None if received is None else (received.id, show_received(received))
+        return None if received is None else (received.id, show_received(received, self.ex.clock.show))
 
     def _read_event(self, hook: Hook) -> tuple[str, bytes] | None:
         seq = int(hook.key)
@@ -208,7 +209,7 @@ class Handover:
         else:
             told = [(seq, _read_told(body)) for seq, body in self.ex.query.read_events(cursor, PAGE)]
         hooks = tuple(
-            Hook(name, str(seq), event.id or "", read_time(event.at))
+            Hook(name, str(seq), event.id or "", self.ex.clock.of_wall(read_time(event.at)))
             for seq, event in told
             if event.client == client and event.is_status
         )

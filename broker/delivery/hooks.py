@@ -116,7 +116,7 @@ class Stream:
             found = self._read(item.hook)
             if found is not None:
                 failpoint("hook.sending")
-                verdict = await endpoint.hand_over(*found, self.ex.now())
+                verdict = await endpoint.hand_over(*found, self.ex.clock.wall())
                 failpoint("hook.answered")
         except Exception as error:  # a fault of our own: logged without its text, and no more than this one thing waits for it
             log.error("handing on failed by a fault of the broker's own hook=%s error=%s", self.label, type(error).__name__)

@@ -5,6 +5,7 @@ from typing import Any
 import msgspec
 
 from broker.delivery.accept import Intake
+from broker.delivery.clock import Clock
 from broker.delivery.exchange import Exchange
 from broker.delivery.submission import Refused, Submit
 from broker.routing import Candidate, LeftOut, Route, Rule, rank
@@ -35,7 +36,8 @@ class Inquiry:
             "ok": True,
             "message": self._show_message(message, attempts, events),
             "attempts": [
-                {**show_attempt(attempt, message.channel), "receipts": list_receipts(attempt, events) + self._list_strays(attempt)}
+                show_attempt(attempt, message.channel, self.ex.clock)
+                | {"receipts": list_receipts(attempt, events) + self._list_strays(attempt)}
                 for attempt in attempts
             ],
             "events": events,
@@ -51,7 +53,7 @@ class Inquiry:
         ]
         return [
             {
-                "at": show_time(seen_at),
+                "at": self.ex.clock.show(seen_at),
                 "class": receipt.class_,
                 "code": receipt.code,
                 "detail": receipt.detail or "waits in the inbox",
@@ -70,16 +72,17 @@ class Inquiry:
         del last["seq"]
         last.pop("channel", None)  # an event's is its attempt's
         final_at, rule = self.ex.query.find_times(message.id)
+        show = self.ex.clock.show
         return last | {
             "id": message.id,
             "status": message.status,
             "detail": message.detail,
             "rule": last["rule"] or message.progress.rule or rule,
-            "accepted_at": show_time(message.accepted_at),
-            "valid_until": show_time(message.valid_until),
+            "accepted_at": show(message.accepted_at),
+            "valid_until": show(message.valid_until),
             "send_at": None if message.send_at is None else show_time(message.send_at),
-            "final_at": None if final_at is None else show_time(final_at),
-            "next_at": show_time(message.next_at) if final_at is None and message.next_at else None,
+            "final_at": None if final_at is None else show(final_at),
+            "next_at": show(message.next_at) if final_at is None and message.next_at else None,
             "encoding": message.encoding,
             "priority": ("high", "normal", "low")[message.priority],
             "from": message.sender,
@@ -110,8 +113,8 @@ class Inquiry:
             rule, route = self._route(message, now)
             if (after := _show_cost(message)) != before:
                 reworded = {"before": before, "after": after}
-        start = now if message.send_at is None else max(now, message.send_at)
-        return self._show_route(message, rule, route, rule.find_opening(message, start) or start, now) | reworded
+        start = now if message.send_at is None else max(now, ex.clock.of_wall(message.send_at))
+        return self._show_route(message, rule, route, ex.find_opening(rule, message, start) or start, now) | reworded
 
     def _route(self, message: Message, now: int) -> tuple[Rule, Route]:
         try:
@@ -140,14 +143,14 @@ class Inquiry:
             "country": message.country,
             "segments": message.segments,
             "encoding": message.encoding,
-            "waits_until": None if leaves_at <= now else show_time(leaves_at),
+            "waits_until": None if leaves_at <= now else self.ex.clock.show(leaves_at),
             "candidates": [
                 {
                     **_name(candidate),
                     "price": None if candidate.price is None else show_micro(candidate.price),
                     "currency": candidate.currency,
                     "credit": None if candidate.credit is None else show_count(candidate.credit),
-                    **({} if candidate.quoted_at is None else {"quoted_at": show_time(candidate.quoted_at)}),
+                    **({} if candidate.quoted_at is None else {"quoted_at": self.ex.clock.show(candidate.quoted_at)}),
                 }
                 for candidate in route.candidates
             ],
@@ -172,7 +175,7 @@ def show_event(seq: int, body: bytes) -> dict[str, Any]:
     return event
 
 
-def show_attempt(attempt: Attempt, channel: str) -> dict[str, Any]:
+def show_attempt(attempt: Attempt, channel: str, clock: Clock) -> dict[str, Any]:
     """An attempt as `status` shows it (CONTRACT §4); `channel` is the message's own."""
     return {
         "n": attempt.n,
@@ -185,8 +188,8 @@ def show_attempt(attempt: Attempt, channel: str) -> dict[str, Any]:
         "parts": attempt.parts,
         "price": None if attempt.price is None else show_micro(attempt.price),
         "currency": attempt.currency,
-        "opened_at": show_time(attempt.opened_at),
-        "closed_at": None if attempt.closed_at is None else show_time(attempt.closed_at),
+        "opened_at": clock.show(attempt.opened_at),
+        "closed_at": None if attempt.closed_at is None else clock.show(attempt.closed_at),
         "receipt": attempt.receipt,
         **show_channel(attempt.channel or channel),
     }

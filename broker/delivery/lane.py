@@ -20,7 +20,8 @@ from broker.delivery.ledger import Ledger
 from broker.delivery.lookups import join_lookup
 from broker.delivery.mass import BlockedRow
 from broker.delivery.recent import Recent
-from broker.delivery.router import bar, expire, find_place, put_off
+from broker.delivery.router import bar, expire, find_place
+from broker.delivery.schedule import put_off
 from broker.delivery.spacing import Spacing, space_out
 from broker.routing import Candidate, Rule, Standing
 from broker.store.contract import Answer, Put
@@ -51,8 +52,7 @@ class Lane:
         self.in_flight = 0
         self.bell = Bell()
         self.poll_bell = Bell()
-        self.balance_bell = Bell()
-        self.quote_bell = Bell()
+        self.balance_bell, self.quote_bell = Bell(), Bell()
         self.is_gone = False
         self.accepted = self.refused = 0
         self._nursery: trio.Nursery | None = None
@@ -265,7 +265,7 @@ class Lane:
             rule, candidate = self._rank_again(message, now)
         if rule is None or candidate is None:
             return True
-        opening = None if rule.window is None else rule.find_opening(message, now)
+        opening = None if rule.window is None else self.ex.find_opening(rule, message, now)
         if opening is not None:
             self._leaving.append(message.id)
             put_off(self.ex, message, opening, now)

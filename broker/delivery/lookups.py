@@ -124,7 +124,8 @@ def join_lookup(lane: "Lane", message: Message, now: int) -> bool:
     """
     ex, lookups, key = lane.ex, lane.ex.lookups, (lane.name, message.to)
     found = ex.query.find_found(message.to, lane.name)
-    if found is not None and found.at >= max(message.accepted_at, message.send_at or 0) and found.class_ in FINAL_RECEIPTS:
+    since = max(message.accepted_at, ex.clock.of_wall(message.send_at or 0))
+    if found is not None and found.at >= since and found.class_ in FINAL_RECEIPTS:
         _answer(ex, message, found, now)
         return True
     asking, until = lookups.asked.get(key, (message.id, 0))

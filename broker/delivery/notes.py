@@ -10,7 +10,6 @@ import msgspec
 
 from broker.delivery.flight import Flight
 from broker.store.contract import Put
-from broker.words.clock import show_time
 from broker.words.message import Message
 from broker.words.money import show_count
 from broker.words.outcome import Outcome
@@ -80,7 +79,7 @@ def note_dry(lane: "Lane", bucket: str, now: int) -> None:
             unit=state.unit or lane.traits.unit,
             reported=None if state.reported is None else show_count(state.reported),
             usable="0",
-            reported_at=show_time(state.reported_at) if state.reported_at else None,
+            reported_at=lane.ex.clock.show(state.reported_at) if state.reported_at else None,
         )
     lane.balance_bell.ring_at(now)
     lane.ex.epoch += 1
@@ -99,7 +98,7 @@ def note_report(lane: "Lane", name: str, unit: str, amount: int, debited_before:
         "unit": unit,
         "reported": show_count(amount),
         "usable": show_count(bucket.usable or 0),
-        "reported_at": show_time(now),
+        "reported_at": lane.ex.clock.show(now),
     }
     tell = lane.ex.teller.happen
     entries = [tell("credit.updated", now, **fields)] if is_asked else []
@@ -125,7 +124,7 @@ def keep_state(lane: "Lane", event: tuple[str, str, str | None, int | None]) -> 
     value = {"paused": health.paused, "suspended": health.suspended}
     type_, reason, code, until = event
     entry = lane.ex.teller.happen(
-        type_, lane.ex.now(), provider=lane.name, reason=reason, code=code, until=None if until is None else show_time(until)
+        type_, lane.ex.now(), provider=lane.name, reason=reason, code=code, until=None if until is None else lane.ex.clock.show(until)
     )
     kept = value if health.paused or health.suspended else None
     lane.ex.keep("provider", lane.name, kept, entry)
@@ -133,7 +132,7 @@ def keep_state(lane: "Lane", event: tuple[str, str, str | None, int | None]) -> 
 
 def _change(lane: "Lane", type_: str, reason: str, code: str | None, until: int | None) -> None:
     lane.ex.epoch += 1
-    shown = None if until is None else show_time(until)
+    shown = None if until is None else lane.ex.clock.show(until)
     lane.ex.say(type_, provider=lane.name, reason=reason, code=code, until=shown)
     lane.health.show(lane.ex.now())
     lane.bell.ring_at(until or 0)

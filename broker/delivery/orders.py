@@ -16,12 +16,12 @@ from broker.delivery.lane import Lane
 from broker.delivery.notes import keep_state
 from broker.delivery.partial import abandon
 from broker.delivery.router import put_decision
+from broker.delivery.schedule import find_due
 from broker.delivery.submission import Refused
 from broker.policy import Decision
 from broker.provider.contract import ContactChange, Outcome
 from broker.store.contract import Answer, Change, Move, Put, Step
 from broker.words.attempt import Attempt
-from broker.words.clock import show_time
 from broker.words.message import Message
 
 Reply = Callable[[dict[str, Any]], None]
@@ -175,8 +175,9 @@ class Orders:
         now = self.ex.now()
         progress = msgspec.structs.replace(message.progress, visited={}, provider=None, retries=0, waits=0, faults=0, crashes=0)
         decision = Decision("next", "queued", now, progress, detail="released by a person")
-        if message.send_at is not None and message.send_at > now:
-            decision = Decision("schedule", "scheduled", min(message.send_at, message.valid_until), progress, detail="send_at")
+        due = find_due(self.ex, message)
+        if due > now:
+            decision = Decision("schedule", "scheduled", min(due, message.valid_until), progress, detail="send_at")
         put_decision(self.ex, message, decision, ("held",), now, heard=answer)
 
     def retry(self, selection: Selection, reply: Reply) -> None:
@@ -293,16 +294,16 @@ class Orders:
 
     def suppress(self, action: str, number: str | None, reply: Reply) -> None:
         """List, add or remove suppression entries. `number` is E.164. Raises Refused."""
-        ex = self.ex
+        ex, show = self.ex, self.ex.clock.show
         if action == "list":
-            reply({"ok": True, "suppress": [_show_barred(*row) for row in ex.query.read_suppressions()]})
+            reply({"ok": True, "suppress": [_show_barred(*row[:3], show(row[3])) for row in ex.query.read_suppressions()]})
             return
         if action not in ("add", "remove"):
             raise Refused("bad_request", "`action` is list, add or remove", "action")
         if number is None:
             raise Refused("bad_request", "`number` is missing", "number")
         now = ex.now()
-        rows = [_show_barred(number, "all", BY_A_PERSON, now)] if action == "add" else []
+        rows = [_show_barred(number, "all", BY_A_PERSON, show(now))] if action == "add" else []
         put = Put(done=lambda answer, _value: reply({"ok": answer is Answer.DONE, "suppress": rows}))
         if action == "add":
             put.unsuppress = ((number, "all"),)  # a person's reason takes the place of another
@@ -320,8 +321,8 @@ class Orders:
 _STALE = {"ok": False, "error": {"code": "unavailable", "message": "the message has just changed; look at its status and try again"}}
 
 
-def _show_barred(recipient: str, scope: str, reason: str, at: int) -> dict[str, Any]:
-    return {"recipient": recipient, "scope": scope, "reason": reason, "at": show_time(at)}
+def _show_barred(recipient: str, scope: str, reason: str, at: str) -> dict[str, Any]:
+    return {"recipient": recipient, "scope": scope, "reason": reason, "at": at}
 
 
 def _show_canceled(id_: str) -> dict[str, Any]:

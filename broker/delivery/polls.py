@@ -10,6 +10,7 @@ from collections.abc import Sequence
 import trio
 
 from broker.delivery.carry import Carrier
+from broker.delivery.clock import Clock
 from broker.delivery.exchange import Exchange
 from broker.delivery.health import RateBucket
 from broker.delivery.lane import Lane
@@ -198,25 +199,25 @@ async def run_strays(ex: Exchange) -> None:
         await trio.sleep(60)
 
 
-def make_ask(message: Message, attempt: Attempt) -> Ask:
+def make_ask(message: Message, attempt: Attempt, clock: Clock) -> Ask:
     """The question for an accepted attempt."""
     sent_at = attempt.closed_at or attempt.opened_at
     channel = attempt.channel or message.channel
-    return Ask(attempt.id, attempt.refs, message.to, attempt.key, sent_at, channel, attempt.sender)
+    return Ask(attempt.id, attempt.refs, message.to, attempt.key, clock.on_wall(sent_at), channel, attempt.sender)
 
 
 async def _query(ex: Exchange, lane: Lane, group: Sequence[Asked]) -> Sequence[Receipt] | None:
     """One receipt for each, in order; None where the provider did not say."""
     carrier = lane.carrier
-    asks = [make_ask(message, attempt) for message, attempt in group]
+    asks = [make_ask(message, attempt, ex.clock) for message, attempt in group]
     try:
         if not carrier.goes_by_http(asks[0].channel):  # where that differs among an account's messages, each is asked for alone
             receipts = await _query_session(carrier, asks)
         else:
-            call = carrier.plugin.query(carrier.config, asks, ex.now())
+            call = carrier.plugin.query(carrier.config, asks, ex.clock.wall())
             assert carrier.caller is not None
             reply = await carrier.caller.call(call)
-            if isinstance(reply, Outcome) or judge(reply, carrier.traits.statuses, ex.now()) is not None:
+            if isinstance(reply, Outcome) or judge(reply, carrier.traits.statuses, ex.clock.wall()) is not None:
                 return None
             receipts = carrier.plugin.parse_query(carrier.config, reply, asks)
     except Exception as error:

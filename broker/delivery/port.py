@@ -52,6 +52,10 @@ class LanePort:
         """The exchange's clock."""
         return self.ex.now()
 
+    def wall(self) -> int:
+        """The date."""
+        return self.ex.clock.wall()
+
     def report(self, outcome: Outcome | None) -> None:
         """The session may submit, or why it may not: then its messages go elsewhere, as under an open breaker, until it may.
 

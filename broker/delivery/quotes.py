@@ -77,8 +77,8 @@ async def ask_price(ex: "Exchange", lane: "Lane", place: "Place") -> "int | Outc
     carrier.in_use += 1
     try:
         sends = [make_question(place, carrier)]
-        reply = await carrier.caller.call(carrier.plugin.price(carrier.config, sends, ex.now()))
-        if isinstance(reply, Outcome) or judge(reply, lane.traits.statuses, ex.now()) is not None:
+        reply = await carrier.caller.call(carrier.plugin.price(carrier.config, sends, ex.clock.wall()))
+        if isinstance(reply, Outcome) or judge(reply, lane.traits.statuses, ex.clock.wall()) is not None:
             return None
         found: tuple[int, int] | Outcome = carrier.plugin.parse_price(carrier.config, reply, sends)
     except Exception as error:

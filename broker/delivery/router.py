@@ -80,20 +80,6 @@ def _end(ex: Exchange, message: Message, status: str, detail: str, now: int) -> 
     put_decision(ex, message, Decision("end", status, 0, message.progress, detail=detail), (message.status,), now)
 
 
-def put_off(ex: Exchange, message: Message, opening: int, now: int) -> None:
-    """The rule's window is closed for this recipient: it waits as scheduled until it opens, or until its validity ends."""
-    at = min(opening, message.valid_until)
-    put_decision(ex, message, Decision("schedule", "scheduled", at, message.progress, detail="window"), (message.status,), now)
-
-
-def start(ex: Exchange, message: Message, now: int) -> None:
-    """The time of a scheduled message has come: it is routed as if it had just been accepted."""
-    if now >= message.valid_until:
-        expire(ex, message, now)
-    else:
-        put_decision(ex, message, Decision("next", "queued", now, message.progress), ("scheduled",), now)
-
-
 def put_decision(
     ex: Exchange,
     message: Message,

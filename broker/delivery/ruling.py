@@ -24,7 +24,6 @@ from broker.policy import (
 from broker.policy.polls import find_next_query
 from broker.store.contract import Change, Entry, LiveMessage, Shut
 from broker.words.attempt import Attempt, Piece
-from broker.words.clock import show_time
 from broker.words.message import Message
 from broker.words.outcome import Outcome
 from broker.words.receipt import FINAL_RECEIPTS, Receipt
@@ -173,7 +172,7 @@ def tell_receipt(ex: Exchange, hearing: Hearing, attempt: Attempt, status: str, 
     if hearing.attempt.state == "refused":
         details.append("of an attempt that was refused")
     if hearing.since is not None:
-        details.append(f"waited since {show_time(hearing.since)}")
+        details.append(f"waited since {ex.clock.show(hearing.since)}")
     return ex.teller.tell(
         hearing.message,
         status,

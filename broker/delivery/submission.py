@@ -69,8 +69,8 @@ class Refused(Exception):
         self.field = field
 
 
-def read_submit(request: Submit, client: str, book: Book, now: int) -> Message:
-    """The message that `request` describes, not yet ranked. Raises Refused naming the field."""
+def read_submit(request: Submit, client: str, book: Book, now: int, drift: int = 0) -> Message:
+    """The message that `request` describes, not yet ranked; dates are `drift` ahead of `now`. Raises Refused naming the field."""
     settings = book.settings
     limits = settings.clients.get(client)
     if request.provider is not None and request.provider not in book.accounts:
@@ -93,7 +93,7 @@ def read_submit(request: Submit, client: str, book: Book, now: int) -> Message:
     most = settings.submit.max_segments
     if segments > most and not may_fit(text or "", most, book):
         raise too_long(segments, most)
-    return _make(request, client, to, country, text, measured.encoding, segments, sender, now)
+    return _make(request, client, to, country, text, measured.encoding, segments, sender, now, drift)
 
 
 def _make(
@@ -106,9 +106,10 @@ def _make(
     segments: int,
     sender: str | None,
     now: int,
+    drift: int,
 ) -> Message:
-    send_at = None if request.send_at is None else _read_send_at(request.send_at, now)
-    start = now if send_at is None else max(now, send_at)
+    send_at = None if request.send_at is None else _read_send_at(request.send_at, now + drift)
+    start = now if send_at is None else max(now, send_at - drift)
     valid_until = 0 if request.validity is None else start + _read_validity(request.validity)
     message = Message(make_id(now), client, to, country, text, encoding, segments, now, valid_until)
     message.key, message.ref, message.sender, message.channel = request.key, request.ref, sender, request.channel

@@ -10,7 +10,8 @@ import trio
 
 from broker.delivery.doubt import look_at_doubt
 from broker.delivery.exchange import Exchange
-from broker.delivery.router import expire, start
+from broker.delivery.router import expire
+from broker.delivery.schedule import start
 from broker.store.failpoints import failpoint
 from broker.words.message import Message
 

@@ -291,7 +291,10 @@ class Port(Protocol):
         """All that is kept of this account, by name: across restarts, until a change or the end of [store].keep removes it."""
 
     def now(self) -> int:
-        """The broker's clock: milliseconds UTC."""
+        """The broker's own time, for waits: milliseconds that only ever go on."""
+
+    def wall(self) -> int:
+        """The date, in milliseconds UTC, as a Send's message has it: whoever sets the machine's clock sets this."""
 
     def report(self, outcome: Outcome | None) -> None:
         """The session may submit (None), or why it may not: `unreachable`, `misconfigured` (a refused bind), `throttled`."""

@@ -166,7 +166,7 @@ class SmppSession:
             return NO_LINK
         self._reference = self._reference + 1 & 0xFFFF
         try:
-            return self._dialect.compose(self._config, send, self._sink.now(), self._reference)
+            return self._dialect.compose(self._config, send, self._sink.wall(), self._reference)
         except Unsuitable as refusal:
             return Outcome("unsuitable", refusal.code, refusal.detail, evidence="not sent")
         except Exception as error:

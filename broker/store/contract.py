@@ -41,7 +41,7 @@ class Entry(msgspec.Struct, gc=False):
 
 
 class Change(msgspec.Struct, gc=False):
-    """New values of a message's changing part. `progress` None: unchanged. `final`: the status ends it, at `at`."""
+    """New values of a message's changing part. What is None behind `next_at` stays, but for `final_at`."""
 
     status: str
     detail: str | None
@@ -51,6 +51,7 @@ class Change(msgspec.Struct, gc=False):
     rule: str | None = None
     attempts: int | None = None
     final_at: int | None = None
+    valid_until: int | None = None
 
 
 class Shut(msgspec.Struct, gc=False):

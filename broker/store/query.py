@@ -83,6 +83,11 @@ class SqliteQuery:
         values = ("queued", lane, priority, *after, now, limit)
         return [read_message(row) for row in self._conn.execute(_DUE_AFTER, values)]
 
+    def read_scheduled(self, priority: int, after: tuple[int, int, str], limit: int) -> list[Message]:
+        """Scheduled messages behind `after`, as above."""
+        values = ("scheduled", None, priority, *after, 1 << 62, limit)
+        return [read_message(row) for row in self._conn.execute(_DUE_AFTER, values)]
+
     def find_next_due(self, lane: str | None, since: int = -1) -> int | None:
         """When the next queued message of `lane` is due, of those due later than `since`; None when there is none."""
         return self._find_next("queued", lane, since)
@@ -258,6 +263,11 @@ class SqliteQuery:
         """The oldest retained event's seq, None when there is none."""
         first = self._conn.execute("SELECT min(seq) FROM event").fetchone()[0]
         return None if first is None else int(first)
+
+    def find_newest(self) -> int:
+        """When the last event was written, by the broker's own time; 0 where there is none."""
+        newest = self._conn.execute("SELECT at FROM event ORDER BY seq DESC LIMIT 1").fetchone()
+        return 0 if newest is None else int(newest[0])
 
     def read_facts(self, kind: str) -> dict[str, dict[str, Any]]:
         """Kept values of one kind by name."""

@@ -19,7 +19,7 @@ Sheet = dict[str, list[tuple[Any, ...]]]
 _CHANGE = update(
     "message",
     ("status", "detail", "lane", "next_at", "final_at"),
-    ("attempts", "rule", "progress"),
+    ("attempts", "rule", "progress", "valid_until"),
     "id = ? AND status = ?",
 )
 _SHUT = update(
@@ -42,7 +42,10 @@ class HalfDone(Exception):
 
 def _bind_change(change: Change, id_: str, expect: str) -> tuple[str, tuple[Any, ...]]:
     progress = None if change.progress is None else pack(change.progress)
-    values = (change.status, change.detail, change.lane, change.next_at, change.final_at, change.attempts, change.rule, progress)
+    values = (
+        change.status, change.detail, change.lane, change.next_at, change.final_at, change.attempts, change.rule, progress,
+        change.valid_until,
+    )  # fmt: skip
     sql, bound = _CHANGE.bind(values)
     return sql, (*bound, id_, expect)
 

@@ -16,8 +16,10 @@ from trio.testing import memory_stream_pair
 
 from broker.daemon import Daemon
 from broker.delivery import fleet
+from broker.delivery.clock import Clock
 from broker.delivery.exchange import Exchange
 from broker.delivery.fleet import make_book
+from broker.delivery.schedule import read_drift
 from broker.provider import smpp_binding
 from broker.provider.contract import TwinReply, TwinRequest
 from broker.provider.http import Account
@@ -112,6 +114,7 @@ class Frame:
         now: Callable[[], int],
         draw: Callable[[], int],
         *,
+        wall: Callable[[], int] | None = None,
         runner: Runner = run_inline,
         writer_type: type[Writer] = Writer,
         ring_type: type[Ring] = Ring,
@@ -121,7 +124,8 @@ class Frame:
         self.query.scan = self._scan  # type: ignore[method-assign]  # virtual time does not wait for threads
         self.writer = writer_type(self.conn)
         self.journal = SqliteJournal(self.writer, None, runner, now, ring_type(8192, self.writer.seq))
-        self.ex = Exchange(make_book(daemon.settings, daemon.plugins), self.journal, self.query, now, draw)
+        clock = Clock(now, wall or now, read_drift(self.query))
+        self.ex = Exchange(make_book(daemon.settings, daemon.plugins), self.journal, self.query, clock, draw)
 
     async def _scan(self, read: Callable[[Any], T]) -> T:
         await trio.lowlevel.checkpoint()
@@ -154,6 +158,8 @@ class House:
         self.twins: dict[str, Any] = {}
         self.down: set[str] = set()
         self.draw = 500_000
+        self.ahead = 0
+        """By how much somebody has set the machine's clock."""
         self._script = twins or {}
         self._scope: trio.CancelScope | None = None
         self._closed = trio.Event()
@@ -171,6 +177,10 @@ class House:
     def now(self) -> int:
         """The time of the house: virtual, in milliseconds."""
         return EPOCH + round(trio.current_time() * 1000) - self._zero
+
+    def wall(self) -> int:
+        """The date: what the machine's clock shows."""
+        return self.now() + self.ahead
 
     async def start(self, nursery: trio.Nursery) -> None:
         """Start it, again on the same folder where it was stopped."""
@@ -191,7 +201,7 @@ class House:
         self.daemon = Daemon(self.config)
         path = self.folder / "data" / "broker.db"
         path.parent.mkdir(exist_ok=True)
-        frame = Frame(self.daemon, path, self.now, lambda: self.draw)
+        frame = Frame(self.daemon, path, self.now, lambda: self.draw, wall=self.wall)
         self.query, self.journal, self.ex, writer = frame.query, frame.journal, frame.ex, frame.writer
         self._make_twins()
         try:

@@ -70,6 +70,9 @@ class NotingPort:
     def read_kept(self) -> dict[str, dict[str, Any]]:
         return dict(self.kept)
 
+    def wall(self) -> int:
+        return self.now()
+
     def now(self) -> int:
         return EPOCH + int(trio.current_time() * 1000)
 
