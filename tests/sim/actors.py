@@ -24,7 +24,7 @@ REFUSED = frozenset({"no_route", "suppressed"})
 def start_all(world: "World", nursery: trio.Nursery) -> None:
     """Let everybody begin."""
     rng = stream(world.seed, "cast")
-    for n in range(rng.randint(1, 2)):
+    for n in range(rng.randint(1, world.size.programs)):
         nursery.start_soon(Submitter(world, n).run)
     for n in range(rng.randint(0, 2)):
         nursery.start_soon(Subscriber(world, n).run)
@@ -83,9 +83,9 @@ class Submitter:
     async def run(self) -> None:
         """Submit some, at its own pace."""
         rng = self.rng
-        for count in range(rng.randint(1, 4)):
+        for count in range(rng.randint(1, self.world.size.turns)):
             await trio.sleep(rng.choice((0.0, 0.02, 0.5, 3.0)))
-            for _ in range(rng.choice((1, 1, 2, 6))):
+            for _ in range(rng.choice(self.world.size.crowd)):
                 await self._submit(self._make_line(count))
             if self._lines and rng.random() < 0.2:
                 await self._submit(rng.choice(list(self._lines.values())))
@@ -241,7 +241,7 @@ class Nature:
 
     async def run(self) -> None:
         """One blow after the other, a few in all."""
-        for _ in range(self.rng.randint(1, 6) if self._acts else 0):
+        for _ in range(self.rng.randint(1, self.world.size.blows) if self._acts else 0):
             await trio.sleep(self.rng.choice((0.01, 0.2, 1.0, 4.0)))
             await self._act(self.rng.choice(self._acts))
 

@@ -87,7 +87,11 @@ class Fuse:
     def reach(self, point: str) -> None:
         """The daemon passes a failpoint."""
         life = self.life
-        if not self.left or life is None or life.is_dead:
+        if life is None:
+            return
+        if life.is_dead:
+            raise Killed  # what is still cancelled around it is a process that is no more
+        if not self.left:
             return
         if self.action == "error" and not (point.endswith((".commit", ".committed")) or point.startswith("commit.")):
             return
@@ -156,6 +160,8 @@ class Life:
             raise Killed
         work()
         await trio.lowlevel.checkpoint()
+        if self.is_dead:
+            raise Killed  # after its COMMIT, before anybody was told
 
     def kill(self) -> None:
         """The process dies now."""

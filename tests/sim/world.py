@@ -5,10 +5,12 @@ virtual seconds. The same seed gives the same events and the same phones.
 """
 
 import atexit
+import gc
 import logging
 import shutil
 import sys
 import tempfile
+import traceback
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from functools import cache
@@ -16,7 +18,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import trio
-from trio.testing import MockClock
 
 import broker.daemon
 from broker.delivery import fleet, polls
@@ -31,15 +32,32 @@ from tests.daemon.house import EPOCH, SECRET
 from tests.sim import actors
 from tests.sim.audit import Audit
 from tests.sim.chance import seeded, stream
+from tests.sim.clock import make_clock
 from tests.sim.life import Fuse, Life
 from tests.sim.network import Front, Line
 from tests.sim.network import Ledger as Phones
 from tests.sim.setups import FAMILIES, LINES, VARIANTS, load_prepared, name_config
 
-STORM = (3.0, 16.0)
 BOUND = 90.0
-MOST_TURNS = 20_000
 """Virtual seconds after the last fault: validity, then the end of a doubt, then the wait for a receipt, and something over."""
+
+
+class Size(NamedTuple):
+    """How much there is in a world: the most of programs, of turns for each, of messages in a turn, of blows; and its storm in seconds."""
+
+    programs: int
+    turns: int
+    crowd: tuple[int, ...]
+    blows: int
+    storm: tuple[float, float]
+
+
+SIZES = (
+    Size(1, 2, (1, 1, 2), 2, (1.0, 8.0)),
+    Size(2, 4, (1, 1, 2, 6), 4, (3.0, 16.0)),
+    Size(3, 5, (1, 1, 2, 6), 6, (3.0, 16.0)),
+)
+"""Most worlds are small: what goes wrong needs few messages, and many small worlds have more of it than a few large ones."""
 
 
 class Run(NamedTuple):
@@ -84,6 +102,7 @@ class World:
         self.life: Life | None = None
         self.fuse = Fuse()
         self.is_slow = self.rng.random() < 0.5
+        self.size = SIZES[self.rng.choices((0, 1, 2), (6, 3, 1))[0]]
         self._disk = stream(seed, "disk")
         self._draw = stream(seed, "draw").randrange
         self._point = 0
@@ -100,7 +119,7 @@ class World:
             await self.start()
             async with trio.open_nursery() as acting:
                 actors.start_all(self, acting)
-                await trio.sleep(self.rng.uniform(*STORM))
+                await trio.sleep(self.rng.uniform(*self.size.storm))
                 self.calm()
                 acting.cancel_scope.cancel()
             if self.life is None or self.life.is_dead:
@@ -199,6 +218,11 @@ class World:
         assert isinstance(front, Front)
         return await front.open_stream()
 
+    def stall(self) -> None:
+        """End a world that goes round and round while no time passes."""
+        self.audit.find("the scheduler goes round and round, and no time passes")
+        self.nursery.cancel_scope.cancel()
+
     def show(self) -> Run:
         """What it came to."""
         audit = self.audit
@@ -217,23 +241,6 @@ class _Clock:
     def monotonic(self) -> float:
         """Virtual seconds."""
         return trio.current_time()
-
-
-class _Guard(trio.abc.Instrument):
-    """Ends a world that goes round and round while no time passes."""
-
-    def __init__(self, world: "World") -> None:
-        self._world = world
-        self._at, self._turns = -1.0, 0
-
-    def before_io_wait(self, timeout: float) -> None:
-        """The scheduler has been round once."""
-        now = trio.current_time()
-        self._turns = self._turns + 1 if now == self._at else 0
-        self._at = now
-        if self._turns == MOST_TURNS:
-            self._world.audit.find(f"{MOST_TURNS} turns of the scheduler, and no time passes")
-            self._world.nursery.cancel_scope.cancel()
 
 
 @cache
@@ -272,13 +279,35 @@ def _in_place(world: World) -> Iterator[None]:
             setattr(place, name, value)
 
 
+def _explain(error: BaseException) -> str:
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    at = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{type(error).__name__}: {error} at {Path(at.filename).name}:{at.lineno}"
+
+
+@contextmanager
+def _without_collections() -> Iterator[None]:
+    """While entered, garbage is looked for seldom: a world leaves little, and each look passes by all that the tests have loaded."""
+    before = gc.get_threshold()
+    gc.set_threshold(100_000, 50, 50)
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
+
+
 def run_seed(seed: int) -> Run:
     """Run one world."""
     world = World(seed, make_folder())
     with ExitStack() as stack:
+        stack.enter_context(_without_collections())
         stack.callback(logging.disable, logging.root.manager.disable)
         logging.disable(logging.CRITICAL)  # a world's trouble is no news
         stack.enter_context(seeded(seed))
         stack.enter_context(_in_place(world))
-        trio.run(world.run, clock=MockClock(autojump_threshold=0), instruments=[_Guard(world)])
+        try:
+            trio.run(world.run, clock=make_clock(world.stall))
+        except Exception as error:  # whatever the daemon dies of, but for the deaths that it is dealt, is found
+            world.audit.find(f"the daemon died: {_explain(error)}")
     return world.show()
