@@ -25,7 +25,8 @@ from broker import __version__
 from broker.api.callbacks import CallbackDoor
 from broker.api.control import ControlDoor
 from broker.api.doors import DoorError, open_unix, remove_socket
-from broker.api.submit import SubmitDoor
+from broker.api.lines import make_error
+from broker.api.submit import SubmitDoor, name_user
 from broker.config import (
     ConfigError,
     PluginFacts,
@@ -38,6 +39,7 @@ from broker.config import (
     store_path,
 )
 from broker.delivery.accept import Intake
+from broker.delivery.audit import SIGNAL, Actor, wait_ordered, write_order, write_result
 from broker.delivery.callbacks import Callbacks
 from broker.delivery.clock import resume
 from broker.delivery.exchange import Exchange
@@ -198,7 +200,7 @@ class Daemon:
         intake = Intake(ex)
         inquiry, orders = Inquiry(ex, intake), Orders(ex, nursery)
         submit = SubmitDoor(ex, intake, inquiry, orders)
-        control = ControlDoor(ex, inquiry, orders, self.reload, ex.now())
+        control = ControlDoor(ex, inquiry, orders, self.reload, ex.now(), nursery)
         await self._open_doors(ex, submit, control, nursery)
         failpoint("start.doors")
         await fleet.start()
@@ -210,7 +212,8 @@ class Daemon:
         watchdog = find_watchdog()
         if watchdog is not None:
             nursery.start_soon(Watch(ex).run, watchdog)
-        ex.say("node.started", version=__version__)
+        write_order(ex, Actor(name_user(os.getuid()), os.getuid(), os.getpid()), "start", {"version": __version__})
+        ex.say("node.started", version=__version__, hash=self.settings.hash)
         log.info("started node=%s version=%s providers=%d %s", ex.teller.node, __version__, len(ex.lanes), show_versions(sqlite=SQLITE))
         notify("READY=1")
         self.ready.set()
@@ -269,6 +272,7 @@ class Daemon:
         notify("STOPPING=1")
         log.info("stopping: attempts in flight may end for %d ms", self.settings.broker.drain)
         ex.is_stopping = True
+        write_order(ex, SIGNAL, "stop", {})
         ex.say("node.stopping")
         failpoint("drain.begun")
         async with trio.open_nursery() as ending:
@@ -293,11 +297,16 @@ class Daemon:
 
     async def _reload_by_signal(self) -> None:
         notify_reloading()
+        n = await wait_ordered(self.ex, SIGNAL, "reload")
+        answer: dict[str, Any] = {"ok": True}
         try:
             await self.reload()
         except ConfigError as error:
             log_problems(error.problems)
             log.error("reload refused: the old configuration goes on problems=%d", len(error.problems))
+            answer = make_error("bad_config", "refused")
+        if n is not None:
+            write_result(self.ex, n, answer)
         notify("READY=1")
 
     async def reload(self, *, apply: bool = True) -> dict[str, Any]:

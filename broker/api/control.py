@@ -1,6 +1,6 @@
 """The control socket: the operator's door (CONTRACT §5), open to the broker's own user alone (0600). Same framing as submit.
 
-Each op is one small function here; what it does is delivery's.
+Each op is one small function here; what it does is delivery's. What changes something is written into the audit before it is done.
 """
 
 import logging
@@ -13,9 +13,11 @@ import trio
 from broker import __version__
 from broker.api.lines import Cell, Talk, find_ref, make_error, read_refusal
 from broker.api.lookup import look_up
+from broker.api.ordered import describe, is_order
 from broker.api.overview import list_held, list_in_doubt, list_queue, show_balances, show_lane
-from broker.api.submit import find_client
+from broker.api.submit import find_actor
 from broker.config import ConfigError
+from broker.delivery.audit import Actor, write_order, write_result
 from broker.delivery.balance import ask_balance
 from broker.delivery.erasing import erase
 from broker.delivery.exchange import Exchange
@@ -24,6 +26,7 @@ from broker.delivery.orders import Orders, Selection
 from broker.delivery.submission import NOT_YET, Refused
 from broker.ops.log import LEVELS, set_level
 from broker.provider.contract import ContactChange
+from broker.store.journal import StoreBroken
 from broker.text import AddressError, NumberError, read_address, read_number
 
 log = logging.getLogger("broker.api")
@@ -33,6 +36,7 @@ LATER = frozenset({"replay"})
 LONGEST_NAME = 200
 
 Reload = Callable[..., Awaitable[dict[str, Any]]]
+Reply = Callable[[dict[str, Any]], None]
 
 
 class Order(msgspec.Struct, forbid_unknown_fields=True):
@@ -63,28 +67,28 @@ _decode = msgspec.json.Decoder(Order).decode
 
 
 class ControlDoor:
-    """Serves connections of the control socket."""
+    """Serves connections of the control socket. What was ordered is seen through in `nursery`, whoever goes away meanwhile."""
 
-    def __init__(self, ex: Exchange, inquiry: Inquiry, orders: Orders, reload: Reload, started_at: int) -> None:
+    def __init__(self, ex: Exchange, inquiry: Inquiry, orders: Orders, reload: Reload, started_at: int, nursery: trio.Nursery) -> None:
         self._ex = ex
         self._inquiry = inquiry
         self._orders = orders
         self._reload = reload
         self._started_at = started_at
+        self._nursery = nursery
 
     async def serve(self, stream: trio.SocketStream) -> None:
         """Serve one connection; whatever goes wrong costs this connection alone."""
         async with stream:
             try:
-                async with trio.open_nursery() as nursery:
-                    client = find_client(stream)
-                    await Talk(stream, lambda line, cell: self._handle(line, cell, nursery, client)).run()
-            except* (trio.BrokenResourceError, OSError):
+                actor = find_actor(stream)
+                await Talk(stream, lambda line, cell: self._handle(line, cell, actor)).run()
+            except (trio.BrokenResourceError, OSError):
                 pass  # the operator has gone
-            except* Exception as errors:
-                log.error("connection failed door=control error=%s", type(errors.exceptions[0]).__name__)
+            except Exception as error:
+                log.error("connection failed door=control error=%s", type(error).__name__)
 
-    def _handle(self, line: bytes, cell: Cell, nursery: trio.Nursery, client: str) -> None:
+    def _handle(self, line: bytes, cell: Cell, actor: Actor) -> None:
         try:
             order = _decode(line)
         except msgspec.ValidationError as error:
@@ -100,23 +104,51 @@ class ControlDoor:
                 answer = {**answer, "ref": order.ref}
             cell.fill(answer)
 
+        if is_order(order.op, order.action, order.hlr):
+            self._write_down(order, actor, reply)
+        else:
+            self._carry_out(order, actor, reply)
+
+    def _write_down(self, order: Order, actor: Actor, reply: Reply) -> None:
+        """Carry an order out once it stands in the audit; answer once its result does."""
+        ex = self._ex
+
+        def begin(n: int | None) -> None:
+            if n is None:
+                reply(make_error("unavailable", "the order could not be written down, so nothing was done; try again"))
+            else:
+                self._carry_out(order, actor, lambda answer: write_result(ex, n, answer, lambda: reply(answer)))
+
+        numbers = [self._try_number(number) for number in (order.number, order.mobile)]
+        write_order(ex, actor, order.op, describe(order, ex.lanes, numbers), begin)
+
+    def _carry_out(self, order: Order, actor: Actor, reply: Reply) -> None:
+        """Do it, or have it done; a fault of ours costs this request alone."""
         try:
             if order.op in ("reload", "check"):
-                nursery.start_soon(self._apply, order, reply)
+                self._nursery.start_soon(self._see_through, self._apply, order, reply)
             elif order.op == "erase":
-                nursery.start_soon(self._erase, order, reply)
+                self._nursery.start_soon(self._see_through, self._erase, order, reply)
             elif order.op == "stats":
-                nursery.start_soon(self._show_stats, reply)
+                self._nursery.start_soon(self._see_through, self._show_stats, order, reply)
             elif order.op == "balance" and order.refresh:
-                nursery.start_soon(self._refresh, order, reply)
+                self._nursery.start_soon(self._see_through, self._refresh, order, reply)
             elif order.op == "lookup":
-                look_up(self._inquiry.intake, order.number, order.hlr, client, reply)
+                look_up(self._inquiry.intake, order.number, order.hlr, actor.user, reply)
             else:
                 self._do(order, reply)
-        except Refused as refused:
-            cell.fill(make_error(refused.code, refused.message, refused.field, order.ref))
+        except Exception as error:
+            reply(_show_fault(order, error))
 
-    def _do(self, order: Order, reply: Callable[[dict[str, Any]], None]) -> None:
+    async def _see_through(self, work: Callable[[Order, Reply], Awaitable[None]], order: Order, reply: Reply) -> None:
+        try:
+            await work(order, reply)
+        except StoreBroken:
+            raise  # the disk's fault, and the whole daemon's
+        except Exception as error:
+            reply(_show_fault(order, error))
+
+    def _do(self, order: Order, reply: Reply) -> None:
         ex, op = self._ex, order.op
         if op == "providers":
             reply({"ok": True, "providers": [show_lane(ex, lane) for lane in ex.lanes.values()]})
@@ -154,7 +186,7 @@ class ControlDoor:
         else:
             raise Refused("bad_request", "unknown op; `broker --help` lists the verbs", "op")
 
-    def _show_callbacks(self, order: Order, reply: Callable[[dict[str, Any]], None]) -> None:
+    def _show_callbacks(self, order: Order, reply: Reply) -> None:
         callbacks = self._ex.callbacks
         if callbacks is None or order.action not in (None, "list", "rotate"):
             raise Refused("bad_request", "`action` is list or rotate", "action")
@@ -176,6 +208,12 @@ class ControlDoor:
         except (NumberError, AddressError) as error:
             raise Refused("invalid_recipient", str(error), field) from None
 
+    def _try_number(self, number: str | None) -> str | None:
+        try:
+            return self._read_number(number)
+        except Refused:
+            return None
+
     def _read_contact(self, order: Order) -> ContactChange:
         if order.action not in ("add", "delete"):
             raise Refused("bad_request", "`action` is add or delete", "action")
@@ -188,7 +226,7 @@ class ControlDoor:
                 raise Refused("bad_request", f"`{field}` is at most {LONGEST_NAME} characters on one line", field)
         return ContactChange(order.action, mobile, order.name or "", order.surname or "", order.comments or "")
 
-    async def _show_stats(self, reply: Callable[[dict[str, Any]], None]) -> None:
+    async def _show_stats(self, _order: Order, reply: Reply) -> None:
         ex = self._ex
         statuses = await ex.query.survey_statuses()
         reply(
@@ -205,7 +243,7 @@ class ControlDoor:
             }
         )
 
-    async def _apply(self, order: Order, reply: Callable[[dict[str, Any]], None]) -> None:
+    async def _apply(self, order: Order, reply: Reply) -> None:
         try:
             done = await self._reload(apply=order.op == "reload")
         except ConfigError as error:
@@ -216,21 +254,14 @@ class ControlDoor:
             return
         reply({"ok": True, **done})
 
-    async def _erase(self, order: Order, reply: Callable[[dict[str, Any]], None]) -> None:
-        try:
-            number = self._read_number(order.number)
-            if number is None:
-                raise Refused("bad_request", "`number` is missing", "number")
-            reply({"ok": True, **await erase(self._ex, number)})
-        except Refused as refused:
-            reply(make_error(refused.code, refused.message, refused.field, order.ref))
+    async def _erase(self, order: Order, reply: Reply) -> None:
+        number = self._read_number(order.number)
+        if number is None:
+            raise Refused("bad_request", "`number` is missing", "number")
+        reply({"ok": True, **await erase(self._ex, number)})
 
-    async def _refresh(self, order: Order, reply: Callable[[dict[str, Any]], None]) -> None:
-        try:
-            names = self._chosen(order.name)
-        except Refused as refused:
-            reply(make_error(refused.code, refused.message, refused.field))
-            return
+    async def _refresh(self, order: Order, reply: Reply) -> None:
+        names = self._chosen(order.name)
         async with trio.open_nursery() as nursery:
             for name in names:
                 nursery.start_soon(ask_balance, self._ex, self._ex.lanes[name])
@@ -241,6 +272,13 @@ def _read_id(order: Order) -> str:
     if order.id is None:
         raise Refused("bad_request", "`id` is missing: the id that the submit's answer gave", "id")
     return order.id
+
+
+def _show_fault(order: Order, error: Exception) -> dict[str, Any]:
+    if isinstance(error, Refused):
+        return make_error(error.code, error.message, error.field)
+    log.error("request failed door=control op=%s error=%s", order.op, type(error).__name__)
+    return make_error("unavailable", "a fault of the broker itself; its log says which")
 
 
 def _set_level(level: str | None) -> dict[str, Any]:

@@ -16,6 +16,7 @@ import trio
 from broker import __version__
 from broker.api.lines import Cell, Talk, find_ref, make_error, read_refusal
 from broker.delivery.accept import Accepted, Intake
+from broker.delivery.audit import Actor
 from broker.delivery.exchange import Exchange
 from broker.delivery.inquire import Inquiry
 from broker.delivery.orders import Orders
@@ -35,10 +36,16 @@ def name_user(uid: int) -> str:
         return f"unix:{uid}"
 
 
+def find_actor(stream: trio.SocketStream) -> Actor:
+    """Who is at the other end of a Unix socket, as the kernel says."""
+    raw = stream.socket.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
+    pid, uid, _ = struct.unpack("3i", raw)
+    return Actor(name_user(uid), uid, pid)
+
+
 def find_client(stream: trio.SocketStream) -> str:
     """The client at the other end of a Unix socket."""
-    raw = stream.socket.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
-    return name_user(struct.unpack("3i", raw)[1])
+    return find_actor(stream).user
 
 
 class SubmitDoor:

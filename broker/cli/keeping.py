@@ -1,13 +1,15 @@
-"""`backup` and `verify`: the store itself, with the broker running or not."""
+"""`backup`, `verify` and `audit`: the store itself, with the broker running or not."""
 
 import os
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
+from typing import Any
 
 from broker.cli.command import Command
-from broker.cli.output import print_json, say, show_count
+from broker.cli.output import Column, Columns, print_json, print_table, say, show, show_count
 from broker.cli.places import find_places
-from broker.cli.trouble import DONE, FAILED, Trouble
+from broker.cli.times import show_moment
+from broker.cli.trouble import DONE, FAILED, USAGE, Trouble
 
 SYSTEM_STATE = "/var/lib/broker"
 
@@ -70,13 +72,52 @@ def verify(args: Namespace) -> int:
         return FAILED if problems else DONE
     if not problems:
         told = ", ".join(show_count(counts[name], name) for name in ("message", "attempt", "event"))
-        say(f"{path} is whole: {told}")
+        say(f"{path} is whole: {told}, {show_count(counts['audit'], 'record')} of the audit")
         return DONE
     for problem in problems:
         say(problem)
     say(f"{show_count(len(problems), 'problem')} in {path}. Stop the broker, keep the file as it is, and put the newest good copy")
     say("(`broker backup`) in its place, without the -wal and -shm files there. What the copy does not know is lost: ask the providers.")
     return FAILED
+
+
+def _add_audit(parser: ArgumentParser) -> None:
+    parser.add_argument("--last", metavar="N", default="50", help="how many orders, the newest ones (50)")
+
+
+def audit(args: Namespace) -> int:
+    """Show who ordered what."""
+    from broker.store.contract import StoreError
+    from broker.store.keeping import list_orders
+
+    if not (args.last.isascii() and args.last.isdigit() and int(args.last) > 0):
+        raise Trouble("--last is a number of orders, 1 or more", USAGE, "usage")
+    path = find_store(args)
+    try:
+        found = list_orders(path, min(int(args.last), 1_000_000))
+    except StoreError as error:
+        raise Trouble(str(error), FAILED, "failed") from None
+    if args.json:
+        print_json({"ok": True, "store": str(path), **found})
+        return DONE
+    if not found["audit"]:
+        say("nothing was ever ordered")
+        return DONE
+    columns: Columns = [Column("n", is_number=True), "when (UTC)", "user", "process", "order", "of what", "result", "configuration"]
+    print_table(columns, [_show_order(row) for row in found["audit"]])
+    say(f"the chain ends with record {found['head']['n']}, link {found['head']['link']}; `broker verify` follows it")
+    return DONE
+
+
+_OWN = frozenset({"n", "at", "user", "uid", "pid", "op", "config", "link", "result", "ended_at", "config_after", "count"})
+
+
+def _show_order(row: dict[str, Any]) -> tuple[object, ...]:
+    process = f"{row['pid']} (uid {row['uid']})" if row["pid"] is not None else None
+    what = " ".join(f"{name}={show(value)}" if value is not True else name for name, value in row.items() if name not in _OWN)
+    result = row["result"] if row.get("count") is None else f"{row['result']} ({row['count']:,})"
+    config = row["config"] if row.get("config_after") in (None, row["config"]) else f"{row['config']}, then {row['config_after']}"
+    return row["n"], show_moment(row["at"]), row["user"], process, row["op"], what, result, config
 
 
 COMMANDS = {
@@ -91,5 +132,13 @@ COMMANDS = {
         " Changes nothing; the broker may run meanwhile.",
         ("broker verify", "broker verify --config /etc/broker/broker.toml"),
         verify,
+    ),
+    "audit": Command(
+        "Who ordered what of the broker, under which configuration, and what came of it: every order at the control socket, every"
+        " start, stop and reload. Each is written down before it is carried out, in a chain that `broker verify` follows; an order"
+        " without a result was not over when the broker ended. Numbers are masked. The broker need not run.",
+        ("broker audit", "broker audit --last 500 --json"),
+        audit,
+        _add_audit,
     ),
 }

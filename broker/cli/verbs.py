@@ -44,6 +44,7 @@ VERBS: dict[str, Verb] = {
     "log-level": Verb("Running", "log-level LEVEL", "how much the running broker logs", "settings"),
     "backup": Verb("Running", "backup DEST", "copy the store, with the broker running", "keeping"),
     "verify": Verb("Running", "verify", "whether the store is whole", "keeping"),
+    "audit": Verb("Running", "audit", "who ordered what, and what came of it", "keeping"),
     "plugins": Verb("Running", "plugins", "the installed plugins and what they can do", "plugins"),
     "twins": Verb("Running", "twins [NAME…]", "serve the simulated providers alone", "twins"),
 }

@@ -154,7 +154,7 @@ class Put(msgspec.Struct, gc=False):
     """Facts beside messages: kept values by (kind, name), suppression entries, what is to be handed on, and events of their own.
 
     A `value` of None deletes; `unsuppress` goes before `suppress`, a scope of None is any; `unhook` are places in the queue; `strays`
-    enter the inbox, `drop` leave it; `from_outside` as in Step.
+    enter the inbox, `drop` leave it; `from_outside` as in Step. `audit`: a record for the chain of orders; DONE then answers its Link.
     """
 
     facts: tuple[tuple[str, str, dict[str, Any] | None], ...] = ()
@@ -168,6 +168,7 @@ class Put(msgspec.Struct, gc=False):
     strays: tuple[Stray, ...] = ()
     drop: tuple[int, ...] = ()
     from_outside: bool = False
+    audit: dict[str, Any] | None = None
 
 
 class Receive(msgspec.Struct, gc=False):

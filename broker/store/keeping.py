@@ -7,7 +7,9 @@ import os
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+from broker.store.audit import check_chain, find_head, read_orders
 from broker.store.contract import StoreError
 from broker.store.schema import VERSIONS
 from broker.store.sqlite import open_connection
@@ -73,6 +75,7 @@ def inspect(path: Path) -> Iterator[str]:
             if count:
                 shown = ", ".join(str(row[0]) for row in conn.execute(f"{sql} LIMIT 3"))
                 yield f"{what}: {count}, among them {shown}"
+        yield from check_chain(conn)
     except sqlite3.DatabaseError as error:
         yield f"the file is damaged: {error}"
     finally:
@@ -80,10 +83,27 @@ def inspect(path: Path) -> Iterator[str]:
 
 
 def count_rows(path: Path) -> dict[str, int]:
-    """How many messages, attempts and events the store holds. Raises StoreError."""
+    """How many messages, attempts, events and records of the audit the store holds. Raises StoreError."""
     conn = open_connection(path, read_only=True)
     try:
-        return {name: int(conn.execute(f"SELECT count(*) FROM {name}").fetchone()[0]) for name in ("message", "attempt", "event")}
+        return {name: int(conn.execute(f"SELECT count(*) FROM {name}").fetchone()[0]) for name in ("message", "attempt", "event", "audit")}
+    except sqlite3.Error as error:
+        raise StoreError(f"{path} cannot be read: {error}") from None
+    finally:
+        conn.close()
+
+
+def list_orders(path: Path, last: int) -> dict[str, Any]:
+    """The last orders of the store's audit, and the end of its chain. Raises StoreError."""
+    if not path.is_file():
+        raise StoreError(f"there is no store at {path}; name the broker's file with --config FILE")
+    conn = open_connection(path, read_only=True)
+    try:
+        conn.execute("BEGIN")
+        head = find_head(conn)
+        return {"audit": read_orders(conn, last), "head": None if head is None else {"n": head.n, "link": head.digest}}
+    except sqlite3.OperationalError as error:
+        raise StoreError(f"{path} has no audit that can be read ({error}): an older broker made it, or `broker verify` says more") from None
     except sqlite3.Error as error:
         raise StoreError(f"{path} cannot be read: {error}") from None
     finally:

@@ -123,6 +123,20 @@ def live_index(db: Database) -> None:
         db.conn.execute(statement)
 
 
+_AUDIT = """
+CREATE TABLE audit (n INTEGER PRIMARY KEY AUTOINCREMENT, body TEXT NOT NULL, link BLOB NOT NULL);
+CREATE TRIGGER audit_no_update BEFORE UPDATE ON audit BEGIN SELECT RAISE(ABORT, 'the audit is only ever added to'); END;
+CREATE TRIGGER audit_no_delete BEFORE DELETE ON audit BEGIN SELECT RAISE(ABORT, 'the audit is only ever added to'); END;
+"""
+
+
+@migrations()
+def audit(db: Database) -> None:
+    """What operators ordered, a chain of records. A number is never used twice, so that one that is gone is missed."""
+    for statement in _AUDIT.split(";\n"):
+        db.conn.execute(statement)
+
+
 def apply_migrations(conn: sqlite3.Connection) -> None:
     """Apply what the store at `conn` has not had yet."""
     migrations.apply(Database(conn))

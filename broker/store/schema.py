@@ -6,7 +6,7 @@ import than the rest of a start.
 
 import sqlite3
 
-VERSIONS: tuple[str, ...] = ("first", "inbound", "attempt_channel", "receipts", "tokens", "lookups", "live_index")
+VERSIONS: tuple[str, ...] = ("first", "inbound", "attempt_channel", "receipts", "tokens", "lookups", "live_index", "audit")
 """The names of all migrations, in order: a store that names others was made by a newer broker."""
 
 

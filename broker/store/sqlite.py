@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from broker.store.audit import add_record
 from broker.store.contract import Accept, Answer, Change, Entry, Move, Operation, Put, Receive, Step, StoreError
 from broker.store.inbound import write_hooks, write_received
 from broker.store.rows import INSERT_STRAY, KEYED_ROW, MESSAGE_ROW, pack, pack_message, pack_stray
@@ -238,4 +239,4 @@ class Writer:
             self.conn.executemany(INSERT_STRAY, [pack_stray(stray) for stray in op.strays])
         if op.drop:
             self.conn.executemany(DROP, [(id_,) for id_ in op.drop])
-        return _DONE
+        return _DONE if op.audit is None else (Answer.DONE, add_record(self.conn, op.audit))

@@ -46,7 +46,7 @@ CONTRACT = [
 
 
 def test_every_verb_of_the_contract_is_known() -> None:
-    assert sorted({*VERBS, *LATER} - {"erase"}) == sorted(CONTRACT)  # erase is named by no contract: it was added
+    assert sorted({*VERBS, *LATER} - {"erase", "audit"}) == sorted(CONTRACT)  # these are named by no contract: they were added
 
 
 def test_help_lists_the_verbs_in_groups(desk: Desk) -> None:

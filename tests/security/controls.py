@@ -164,9 +164,16 @@ CONTROLS = {
     ),
     "S16": Control("the sandbox of the unit", ("test_deploy.py::test_directive", "test_deploy.py::test_exposure")),
     "S17": Control(
-        "every change is an event in its own transaction, numbered in the order of commits",
-        ("store/test_contract.py::test_seq_is_commit_order",),
-        "who the operator was, and a chain over what was done",
+        "every change is an event in its own transaction; every order is in a chain before it is carried out, with who and under what",
+        (
+            "store/test_contract.py::test_seq_is_commit_order",
+            "store/test_audit.py::test_a_change_is_told",
+            "store/test_audit.py::test_the_store_itself_refuses_a_change",
+            "daemon/test_audit.py::test_who_ordered_what_and_what_came_of_it",
+            "daemon/test_audit.py::test_an_order_is_durable_before_it_is_carried_out",
+            "daemon/test_audit.py::test_nothing_that_was_written_in_the_wrong_place_is_kept",
+            "cli/test_audit.py::test_a_forged_order_is_told_by_verify",
+        ),
     ),
     "S18": Control(
         "a plugin that anybody could change is refused",

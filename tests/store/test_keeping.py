@@ -38,7 +38,7 @@ def test_a_copy_is_the_store(path: Path, tmp_path: Path) -> None:
     assert copy.stat().st_size == size
     assert copy.stat().st_mode & 0o777 == 0o600
     assert list(inspect(copy)) == []
-    assert count_rows(copy) == count_rows(path) == {"message": 1, "attempt": 0, "event": 0}
+    assert count_rows(copy) == count_rows(path) == {"message": 1, "attempt": 0, "event": 0, "audit": 0}
     assert sorted(each.name for each in tmp_path.iterdir() if each.name.startswith("copy")) == ["copy.db"]
 
 
