@@ -14,7 +14,7 @@ from tests.faults.lines import Line, show_line
 from tests.faults.mutation import ROOT
 from tests.faults.promises import PROMISES, pick_first
 from tests.faults.report import BEGIN, END, Report
-from tests.faults.sources import read_total
+from tests.faults.sources import read_tests, read_total
 
 GOOD = "tests/words/test_secret.py::test_the_value_is_there_for_the_wire"
 HARNESS = f"""
@@ -85,6 +85,14 @@ def test_a_total_is_read_as_it_was_printed() -> None:
     assert (line.trials, line.acked, line.msgs, line.illegal, line.seed, line.is_right) == (2, 7, 7, 1, 4, False)
     assert read_total("power", "Killed\n", -9).note == "DID NOT END (exit -9)"
     assert read_total("power", "total: trials=2\n", 1).note == "FAILED (exit 1)"
+
+
+def test_a_run_of_tests_is_read_by_its_last_line() -> None:
+    assert read_tests("proxy", "....\n4 passed in 1.02s\n", 0).is_right
+    broken = read_tests("proxy", "..F\nFAILED x - 9 passed\n1 failed, 2 passed, 1 error in 1s\n", 1)
+    assert (broken.trials, broken.illegal, broken.is_right) == (4, 2, False)
+    assert read_tests("proxy", "....  [100%]\n", 0).note == "DID NOT END (exit 0)"  # said too quietly to be counted
+    assert read_tests("proxy", "1 passed in 1s\n", 2).note == "FAILED (exit 2)"
 
 
 def test_readme_gets_what_is_kept(tmp_path: Path) -> None:
