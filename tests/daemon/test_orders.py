@@ -139,7 +139,7 @@ async def test_held_ends_with_its_validity(house: House, autojump_clock: MockClo
 
 
 PROVIDER = {
-    "name", "plugin", "state", "reason", "until", "rate", "in_flight", "max_in_flight", "waiting", "breaker", "credit", "accepted",
+    "name", "plugin", "channels", "state", "reason", "until", "rate", "in_flight", "max_in_flight", "waiting", "breaker", "credit", "accepted",
     "refused", "delivered_share",
 }  # fmt: skip
 BALANCE = {
