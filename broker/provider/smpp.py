@@ -20,7 +20,7 @@ from broker.provider.smpp_binding import Binding, OpenStream, Role
 from broker.provider.smpp_compose import compose, compose_text, make_query, measure
 from broker.provider.smpp_inbox import Inbox, read_report
 from broker.provider.smpp_keys import MOST_PASSWORD, SmppKeys, check_keys, narrow
-from broker.provider.smpp_parts import Handover, Question, combine, doubt
+from broker.provider.smpp_parts import LATE, Handover, Question, combine, doubt
 from broker.provider.smpp_wire import Wire, find_now
 from broker.smpp.events import Anomaly, Doubt, Event, LateResponse, Lost, Request, Response
 from broker.smpp.pdu import DataSm, DeliverSm, SubmitSm
@@ -133,7 +133,7 @@ class SmppSession:
             if isinstance(found, Outcome):
                 call.settle(index, found)
             else:
-                mine.append(Handover(send.attempt, found, partial(call.settle, index)))
+                mine.append(Handover(send.attempt, found, partial(call.settle, index), self._find_end(send)))
         await self._carry(mine, call)
 
     async def query(self, asks: Sequence[Ask]) -> list[Receipt]:
@@ -174,6 +174,11 @@ class SmppSession:
             log.error("plugin failed account=%s error=%s", self.name, type(error).__name__)
             return Outcome("unsuitable", "plugin_error", f"the plugin failed: {type(error).__name__}", evidence="plugin")
 
+    def _find_end(self, send: Send) -> int:
+        """When its validity ends, by the time of waits: it may wait here for a window."""
+        assert self._sink is not None
+        return self._sink.now() + send.message.valid_until - self._sink.wall()
+
     def _pump(self) -> None:
         """Give the links what they have room for; a message goes to the link with the most."""
         while self._queue and self._wires:
@@ -194,6 +199,9 @@ class SmppSession:
                 self._write(wire, handover, part)
 
     def _write(self, wire: Wire, handover: Handover, part: int) -> None:
+        if not handover.sent and self._sink is not None and self._sink.now() >= handover.until:
+            self._note(handover, part, LATE)  # it waited for the window beyond its validity
+            return
         try:
             wire.submit(handover.pdus[part], (handover, part))
             handover.sent |= 1 << part

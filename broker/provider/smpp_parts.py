@@ -4,6 +4,7 @@ Pure bookkeeping: sends nothing, keeps no time. A message that goes whole is one
 outcome when every part has its own, and after it hears what comes late.
 """
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 
 from broker.smpp.events import Response
@@ -17,6 +18,7 @@ from broker.words.status import RANK
 MOST_ROUNDS = 3
 """How often parts that were refused with a passing class are sent again."""
 
+LATE = Outcome("expired", "validity", "validity passed before the first byte", evidence="not sent")
 UNWRITTEN = Outcome("unreachable", None, "no link was free to send it in time", evidence="not sent")
 ASKED = Outcome("accepted")
 _DOUBTS = {
@@ -31,13 +33,14 @@ class Handover:
     """One message, from `submit` until its outcome; and after it, while a part is in doubt, the place of late proof.
 
     `pdus` are its parts; `outcomes` what each came to, None while it is under way; `sent` has a bit for each that was given to a link.
-    `settle` is called once, by `close`.
+    `settle` is called once, by `close`. `until`: when its validity ends, by the broker's own time for waits.
     """
 
-    __slots__ = ("attempt", "is_closed", "left", "outcomes", "pdus", "rounds", "sent", "settle")
+    __slots__ = ("attempt", "is_closed", "left", "outcomes", "pdus", "rounds", "sent", "settle", "until")
 
-    def __init__(self, attempt: str, pdus: Sequence[Pdu], settle: Callable[[Outcome], None]) -> None:
+    def __init__(self, attempt: str, pdus: Sequence[Pdu], settle: Callable[[Outcome], None], until: float = math.inf) -> None:
         self.attempt = attempt
+        self.until = until
         self.pdus = pdus
         self.settle = settle
         self.outcomes: list[Outcome | None] = [None] * len(pdus)

@@ -142,9 +142,9 @@ class Rig:
 
 
 def make_valid(text: str = "hi", to: str = "+306912345678", **more: Any) -> Send:
-    """A message with a day to live."""
+    """A message with two days to live: some tests last for one."""
     send = make_send(text, to, **more)
-    return msgspec.structs.replace(send, message=msgspec.structs.replace(send.message, valid_until=EPOCH + 86_400_000))
+    return msgspec.structs.replace(send, message=msgspec.structs.replace(send.message, valid_until=EPOCH + 2 * 86_400_000))
 
 
 @asynccontextmanager

@@ -1,10 +1,11 @@
 """What goes out over a session, and what each answer makes of it."""
 
+import msgspec
 import pytest
 import trio
 from trio.testing import MockClock
 
-from broker.provider.contract import Outcome
+from broker.provider.contract import Outcome, Send
 from broker.provider.smpp_twin import SmscTwin
 from broker.smpp.statuses import CODES, QUERY_FAULTS, show_status
 from tests.smpp_session.rig import bound, make_valid
@@ -152,6 +153,24 @@ async def test_what_is_in_doubt_when_a_link_drops(autojump_clock: MockClock) -> 
         await trio.sleep(0.1)
         assert [done[n].class_ for n in range(25)] == ["accepted"] * 10 + ["in_doubt"] * 10 + ["unreachable"] * 5
         assert len(twin.sent) == 20  # the twin had them: nobody may send them again
+
+
+def expiring(text: str, until: int, n: int) -> Send:
+    """A message whose validity ends then."""
+    send = make_valid(text, n=n)
+    return msgspec.structs.replace(send, message=msgspec.structs.replace(send.message, valid_until=until))
+
+
+async def test_what_waits_for_a_window_beyond_its_validity_is_not_written(autojump_clock: MockClock) -> None:
+    async with bound(SmscTwin(delay=1_000, receipts=None), window=2) as rig:
+        # The first and a part of the second leave in time; what has begun is completed.
+        first, long = expiring("first", rig.port.now() + 900, n=1), expiring(LONG, rig.port.now() + 900, n=2)
+        outcomes = await rig.submit(first, long, make_valid("other", n=3))
+        assert [outcome.class_ for outcome in outcomes] == ["accepted", "accepted", "accepted"]
+        late = expiring(LONG, rig.port.now() + 900, n=6)
+        outcomes = await rig.submit(make_valid(n=4), make_valid(n=5), late, make_valid(n=7))
+        assert [(outcome.class_, outcome.code) for outcome in outcomes[2:]] == [("expired", "validity"), ("accepted", None)]
+        assert len(rig.twin.sent) == 6
 
 
 async def test_what_waits_for_a_window_when_time_is_over(autojump_clock: MockClock) -> None:
