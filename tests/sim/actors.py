@@ -10,8 +10,10 @@ import trio
 
 from broker.api.feed_pages import Subscription, View
 from tests.sim.chance import stream
+from tests.sim.front import ABROAD, PHONES
 from tests.sim.life import Local
-from tests.sim.setups import LIMITS, LINES
+from tests.sim.network import name_of
+from tests.sim.setups import LIMITS
 
 if TYPE_CHECKING:
     from tests.sim.world import World
@@ -94,7 +96,9 @@ class Submitter:
         rng, tag = self.rng, self.rng.choice(list(LIMITS))
         name = f"{self.name}-{count}-{len(self._lines)}"
         self.world.audit.limits[name] = LIMITS[tag]
-        line: dict[str, Any] = {"to": f"+8869{rng.randint(0, 5):08d}", "text": name, "tags": [tag], "key": name, "ref": name}
+        to = rng.choice(PHONES if rng.random() < 0.8 else ABROAD)
+        text = name if rng.random() < 0.75 else f"{name} {rng.choice('aé你') * rng.choice((70, 150, 300))}"
+        line: dict[str, Any] = {"to": to, "text": text, "tags": [tag], "key": name, "ref": name}
         line |= {"priority": rng.choice(("high", "normal", "low")), "validity": rng.choice(("1s", "6s", "15s", "15s"))}
         if rng.random() < 0.1:
             line["send_at"] = f"2026-11-18T11:06:4{rng.randint(0, 9)}.000Z"
@@ -223,7 +227,7 @@ class Person:
             if live is None:
                 continue
             attempt = live.attempts[-1]
-            took = [each for _, each, text in world.ledger.taken if text == live.message.text]
+            took = [each for _, each, name in world.ledger.taken if name == name_of(live.message.text or "")]
             if attempt.provider in took:
                 await order(world, op="resolve", id=id_, outcome="accepted")
             elif not world.ledger.pending.get(attempt.provider):
@@ -273,12 +277,5 @@ class Nature:
         world.fuse.left = 0
 
     def _top_up(self) -> None:
-        name = self.rng.choice(list(self.world.providers))
-        provider: Any = self.world.providers[name]
-        amount = self.rng.choice((0, 1, 5, 500))
-        if name in LINES:
-            provider.credit = amount
-        elif name == "m":
-            provider.twin.balance = amount
-        else:
-            provider.twin.balance["Foreign"] = amount
+        provider: Any = self.world.providers[self.rng.choice(list(self.world.providers))]
+        provider.top_up(self.rng.choice((0, 1, 5, 500)))

@@ -6,18 +6,16 @@ ledger, and what clients and subscribers were told.
 
 import hashlib
 import json
-from collections.abc import Sequence
 from typing import Any
 
-from broker.words.status import ATTEMPT_TRANSITIONS, COPIES, FINAL, LIVE, TRANSITIONS
+from broker.words.status import ATTEMPT_TRANSITIONS, COPIES, LIVE, TRANSITIONS
 from tests.sim.life import Life
 from tests.sim.money import Money
-from tests.sim.network import Ledger, Line
+from tests.sim.network import Ledger, name_of
 
-_RANK = ("progress", "canceled", "expired", "undelivered", "blocked", "delivered")
 BEGINS = frozenset({"queued", "scheduled", "held"})
 _SEEN = "SELECT id, status, next_at, text, tags FROM message WHERE id = ?"
-_ATTEMPTS = "SELECT n, provider, state FROM attempt WHERE message = ? ORDER BY n"
+ATTEMPTS = "SELECT n, provider, state FROM attempt WHERE message = ? ORDER BY n"
 _BOOKED = "SELECT provider, bucket, credit FROM attempt WHERE message = ? AND n = ?"
 BEFORE = {"hold": {"refused"}, "resend": {"refused", "abandoned"}, "failover": {"refused", "abandoned"}}
 """What the attempts before a new one may be, by the message's tag; with the other tags an accepted one may be followed too."""
@@ -116,9 +114,9 @@ class Audit:
         if row is None:
             self.find(f"{id_}: an event of it, and no row")
             return
-        attempts = self._conn.execute(_ATTEMPTS, (id_,)).fetchall()
+        attempts = self._conn.execute(ATTEMPTS, (id_,)).fetchall()
         before = self.states.setdefault(id_, {})
-        limit = self.limits.get(row[3], 0)
+        limit = self.limits.get(name_of(row[3]), 0)
         for n, provider, state in attempts:
             if state not in _REACHED[before.get(n, "")]:
                 self.find(f"{id_}/{n} at {provider}: {before.get(n)} -> {state}")
@@ -162,63 +160,22 @@ class Audit:
 
     # What reaches a provider
 
-    def look_at_offer(self, provider: str, text: str, at: int) -> None:
+    def look_at_offer(self, provider: str, name: str, at: int) -> None:
         """A request with this message came at `at`."""
         if self._conn is None:
             return  # it was on its way before the daemon died
-        row = self._conn.execute("SELECT id, valid_until FROM message WHERE text = ?", (text,)).fetchone()
+        row = self._conn.execute("SELECT id, valid_until FROM message WHERE ref = ?", (name,)).fetchone()
         if row is None:
-            self.find(f"{text} reached {provider} and is in no row")
+            self.find(f"{name} reached {provider} and is in no row")
             return
         if at >= row[1]:
-            self.find(f"{text} reached {provider} after its validity")
-        attempts = self._conn.execute(_ATTEMPTS, (row[0],)).fetchall()
+            self.find(f"{name} reached {provider} after its validity")
+        attempts = self._conn.execute(ATTEMPTS, (row[0],)).fetchall()
         if provider not in [each for _, each, _ in attempts]:
-            self.find(f"{text} reached {provider} with no attempt there: {attempts}")
+            self.find(f"{name} reached {provider} with no attempt there: {attempts}")
 
-    def look_at_take(self, provider: str, text: str) -> None:
+    def look_at_take(self, provider: str, name: str) -> None:
         """It is on its phone."""
-        count = self.ledger.count(text)
-        if count > self.limits.get(text, 0):
-            self.find(f"{text} is on its phone {count} times: {[each[1] for each in self.ledger.taken if each[2] == text]}")
-
-    # At the end
-
-    def look_at_receipts(self, lines: Sequence[Line]) -> None:
-        """What providers were acknowledged to have told decides, by rank, whatever the order; nobody else's word does."""
-        refs = self._conn.execute("SELECT provider, ref FROM ref").fetchall()
-        said = [(line, line.list_told({ref for name, ref in refs if name == line.name})) for line in lines]
-        for line, all_told in said:
-            for text, told in all_told.items():
-                row = self._conn.execute("SELECT id, status FROM message WHERE text = ?", (text,)).fetchone()
-                attempts = self._conn.execute(_ATTEMPTS, (row[0],)).fetchall()
-                best = max(told, key=_RANK.index)
-                if best == "delivered" and row[1] != "delivered":
-                    self.find(f"{row[0]}: {line.name} told {told}, and it is {row[1]}")
-                if len(attempts) == 1 and attempts[0][2] == "accepted" and best in _RANK[1:] and row[1] != best:
-                    self.find(f"{row[0]}: its one provider told {told}, and it is {row[1]}")
-        words = {text for _, all_told in said for text, told in all_told.items() if "delivered" in told}
-        names = {line.name for line in lines}
-        for id_, text in self._conn.execute("SELECT id, text FROM message WHERE status = 'delivered'").fetchall():
-            used = {provider for _, provider, _ in self._conn.execute(_ATTEMPTS, (id_,))}
-            if used <= names and text not in words:
-                self.find(f"{id_} is delivered, and no provider of its own said so")
-
-    def look_at_end(self, *, is_calm: bool) -> None:
-        """What was acknowledged is there; where all was calm at the end, everything has ended."""
-        rows = {row[0]: row[1:] for row in self._conn.execute("SELECT id, key, text, status FROM message")}
-        for key, (id_, text) in self.acked.items():
-            if rows.get(id_, ("", ""))[:2] != (key if "?" not in key else None, text):
-                self.find(f"{key} was acknowledged as {id_}: {rows.get(id_)}")
-        keys = [row[0] for row in rows.values() if row[0] is not None]
-        if len(keys) != len(set(keys)):
-            self.find(f"a key has two messages: {keys}")
-        for id_, (_, text, status) in rows.items():
-            if is_calm and status not in FINAL:
-                self.find(f"{id_} is {status} at the end: {self._conn.execute(_ATTEMPTS, (id_,)).fetchall()}")
-            took = {provider for _, provider, each in self.ledger.taken if each == text}
-            said = {provider for _, provider, state in self._conn.execute(_ATTEMPTS, (id_,)) if state in COPIES}
-            if is_calm and not took <= said:
-                self.find(f"{text} {id_} was taken by {sorted(took)}, and the store says {sorted(said)}")
-            if took and is_calm and status == "failed":
-                self.find(f"{text} {id_} is on a phone, and failed")
+        count = self.ledger.count(name)
+        if count > self.limits.get(name, 0):
+            self.find(f"{name} is on its phone {count} times: {[each[1] for each in self.ledger.taken if each[2] == name]}")

@@ -11,6 +11,7 @@ from typing import Any
 from trio._core import _run as scheduler
 
 from broker.delivery import callbacks
+from broker.provider import smpp
 from broker.words import identity
 
 
@@ -26,6 +27,17 @@ class _Urandom:
         self.urandom = stream(seed, "urandom").randbytes
 
 
+class _Random:
+    """Stands in for `random` where an SMPP session draws its pauses and the numbers of its long messages."""
+
+    def __init__(self, seed: int) -> None:
+        self._seed = seed
+
+    def Random(self) -> random.Random:  # noqa: N802  # the name it has there
+        """The next session's."""
+        return stream(self._seed, "smpp")
+
+
 @contextmanager
 def seeded(seed: int) -> Iterator[None]:
     """While entered, the order in which trio runs what is ready, message ids and callback tokens follow from `seed`.
@@ -37,6 +49,7 @@ def seeded(seed: int) -> Iterator[None]:
         (identity, "_bits", stream(seed, "ids").getrandbits),
         (identity, "_last", 0),
         (callbacks, "os", _Urandom(seed)),
+        (smpp, "random", _Random(seed)),
     ]
     before = [(place, name, getattr(place, name)) for place, name, _ in places]
     state = scheduler._r.getstate()

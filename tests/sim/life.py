@@ -12,6 +12,7 @@ from typing import Any
 import trio
 from trio.testing import memory_stream_pair
 
+from broker.api.callbacks import CallbackDoor
 from broker.api.control import ControlDoor
 from broker.api.feed_pages import Pages
 from broker.api.submit import SubmitDoor
@@ -63,12 +64,42 @@ class Local(trio.abc.HalfCloseableStream):
         await self._inner.aclose()
 
 
+class Gate(trio.abc.Listener[trio.SocketStream]):
+    """Where connections come in that are pairs of sockets: a door for strangers reads its socket itself."""
+
+    def __init__(self) -> None:
+        self._send, self._receive = trio.open_memory_channel[trio.SocketStream](100)
+
+    def connect(self) -> trio.SocketStream:
+        """A connection to whoever listens here. Raises OSError when nobody does."""
+        ours, theirs = trio.socket.socketpair()
+        try:
+            self._send.send_nowait(trio.SocketStream(theirs))
+        except (trio.BrokenResourceError, trio.WouldBlock):
+            ours.close()
+            theirs.close()
+            raise ConnectionRefusedError from None
+        return trio.SocketStream(ours)
+
+    async def accept(self) -> trio.SocketStream:
+        return await self._receive.receive()
+
+    async def aclose(self) -> None:
+        self._receive.close()
+        await trio.lowlevel.checkpoint()
+
+
 class SimDaemon(Daemon):
     """The daemon, its doors kept in memory."""
 
     async def _open_doors(self, ex: Exchange, submit: SubmitDoor, control: ControlDoor, nursery: trio.Nursery) -> None:
         self.submit_door, self.control_door, self.doors = submit, control, nursery
         self.pages = Pages(ex.journal.ring, ex.query)
+        self.gate = Gate()
+        if self.settings.callbacks is not None and ex.callbacks is not None:
+            door = CallbackDoor(ex, ex.callbacks)
+            ex.callbacks.open("http://sim")
+            await nursery.start(door.web.serve_listeners, [self.gate])
         nursery.start_soon(self.pages.run_bell, lambda: 2)
 
 
@@ -186,3 +217,9 @@ class Life:
         except RuntimeError:  # it is just dying
             raise ConnectionRefusedError from None
         return Local(ours)
+
+    def connect_web(self) -> trio.SocketStream:
+        """A connection to the callback door. Raises OSError when nobody lives there."""
+        if self.is_dead or not self.daemon.ready.is_set():
+            raise ConnectionRefusedError
+        return self.daemon.gate.connect()

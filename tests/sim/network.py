@@ -1,18 +1,16 @@
 """The other side of every provider: what really reaches a phone, and everything that may go wrong on the way there and back.
 
-A Line is a provider with a session of its own (`tests.sim.line`), a Front an HTTP provider: its plugin's twin behind a bad connection.
-Both belong to the world and not to the daemon: a crash of the daemon changes nothing here. A message is in the ledger when, and only
-when, it is on a phone.
+A Line is a provider with a session of its own (`tests.sim.line`); an HTTP provider is a Front (`tests.sim.front`), an SMSC stands in
+`tests.sim.smsc`. All belong to the world and not to the daemon: a crash of the daemon changes nothing here. A message is in the ledger
+when, and only when, it is on a phone.
 """
 
 import random
 from collections.abc import Callable, Container
-from typing import Any
 
 import trio
-from trio.testing import memory_stream_pair
 
-from broker.provider.contract import Outcome, Port, Receipt, Send, TwinReply, TwinRequest, Unstored
+from broker.provider.contract import Outcome, Port, Receipt, Send, Unstored
 from broker.words.outcome import OutcomeClass
 from broker.words.receipt import ReceiptClass
 
@@ -22,10 +20,13 @@ REFUSALS: tuple[OutcomeClass, ...] = (
 )  # fmt: skip
 ENDS: tuple[ReceiptClass, ...] = ("delivered",) * 6 + ("undelivered", "expired", "canceled", "blocked")
 SAID: tuple[ReceiptClass, ...] = (*ENDS, "progress", "unrecognised")
-PAGE = b"<html><body>We shall be back soon</body></html>"
-STATUSES = {b"503": b"Unavailable", b"500": b"Error", b"429": b"Slow", b"502": b"Gateway"}
 
 _lines: dict[str, "Line"] = {}
+
+
+def name_of(text: str) -> str:
+    """The name of a message: its text's first word. What follows only makes it long."""
+    return text.partition(" ")[0]
 
 
 def find_line(name: str) -> "Line":
@@ -34,7 +35,10 @@ def find_line(name: str) -> "Line":
 
 
 class Ledger:
-    """What is on the phones: (when, provider, text) in order. `on_offer` and `on_take` look at each; `pending`: requests at work there."""
+    """What is on the phones: (when, provider, message's name) in order.
+
+    `on_offer` and `on_take` look at each; `pending`: requests at work there.
+    """
 
     def __init__(self, now: Callable[[], int]) -> None:
         self.now = now
@@ -43,10 +47,10 @@ class Ledger:
         self.on_offer: Callable[[str, str, int], None] = lambda _provider, _text, _at: None
         self.on_take: Callable[[str, str], None] = lambda _provider, _text: None
 
-    def take(self, provider: str, text: str) -> None:
+    def take(self, provider: str, name: str) -> None:
         """The message is on its phone."""
-        self.taken.append((self.now(), provider, text))
-        self.on_take(provider, text)
+        self.taken.append((self.now(), provider, name))
+        self.on_take(provider, name)
 
     def begin(self, provider: str) -> None:
         """A request is at work there."""
@@ -56,9 +60,9 @@ class Ledger:
         """It has come to what it comes to."""
         self.pending[provider] -= 1
 
-    def count(self, text: str) -> int:
+    def count(self, name: str) -> int:
         """The copies of a message."""
-        return sum(each == text for _, _, each in self.taken)
+        return sum(each == name for _, _, each in self.taken)
 
 
 class Luck:
@@ -105,13 +109,22 @@ class Line:
         self.is_down = not self.is_down and not self.luck.is_calm
         self._lot.unpark_all()
 
+    def calm(self) -> None:
+        """From now on nothing goes wrong."""
+        self.luck.is_calm = True
+        self.credit = None
+
+    def top_up(self, amount: int) -> None:
+        """The account has so much credit now."""
+        self.credit = amount
+
     # The submit side
 
     async def take(self, send: Send, memory: int) -> Outcome:
         """What the daemon hears of one message; what happens to it happens here, whether the daemon waits or not."""
         if self.is_down:
             return Outcome("unreachable", None, "no link")
-        self._ledger.on_offer(self.name, send.text, self._ledger.now())
+        self._ledger.on_offer(self.name, name_of(send.text), self._ledger.now())
         heard: list[Outcome] = []
         told = trio.Event()
 
@@ -170,9 +183,9 @@ class Line:
         self._count += 1
         ref = f"{self.name}{self._count}"
         self._keys[send.key] = now, ref
-        self._whose[ref] = self._whose[send.attempt] = send.text
+        self._whose[ref] = self._whose[send.attempt] = name_of(send.text)
         self._tokens.append(send.attempt)
-        self._ledger.take(self.name, send.text)
+        self._ledger.take(self.name, name_of(send.text))
         self._plan_receipts(send, ref)
         return Outcome("accepted", "ok", None, (ref,))
 
@@ -253,115 +266,3 @@ class Line:
         while True:
             sink.report(Outcome("unreachable", None, "the link is down") if self.is_down else None)
             await self._lot.park()
-
-
-class Front:
-    """An HTTP provider: `twin` answers what comes through; much does not. `is_send` tells a request that carries messages."""
-
-    def __init__(
-        self,
-        name: str,
-        twin: Any,
-        is_send: Callable[[TwinRequest], bool],
-        ledger: Ledger,
-        rng: random.Random,
-        nursery: trio.Nursery,
-    ) -> None:
-        self.name = name
-        self.twin = twin
-        self.luck = Luck(rng)
-        self.is_down = False
-        self._is_send = is_send
-        self._ledger = ledger
-        self._nursery = nursery
-
-    def flip(self) -> None:
-        """Up or down."""
-        self.is_down = not self.is_down and not self.luck.is_calm
-
-    async def open_stream(self) -> trio.abc.Stream:
-        """A connection, unless it is down."""
-        await trio.lowlevel.checkpoint()
-        if self.is_down or self.luck.draw("refused", *["well"] * 9) == "refused":
-            raise ConnectionRefusedError
-        ours, theirs = memory_stream_pair()
-        self._nursery.start_soon(self._serve, theirs)
-        return ours
-
-    async def _serve(self, stream: trio.abc.Stream) -> None:
-        data = b""
-        try:
-            while True:
-                while b"\r\n\r\n" not in data:
-                    more = bytes(await stream.receive_some(65536))
-                    if not more:
-                        return
-                    data += more
-                head, _, data = data.partition(b"\r\n\r\n")
-                first, *rest = head.decode("latin-1").split("\r\n")
-                headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in rest)}
-                while len(data) < int(headers.get("content-length", 0)):
-                    data += bytes(await stream.receive_some(65536))
-                body, data = data, b""
-                method, target, _ = first.split(" ")
-                path, _, query = target.partition("?")
-                self._ledger.begin(self.name)
-                try:
-                    may_go_on = await self._answer(stream, TwinRequest(method, path, query, headers, body))
-                finally:
-                    self._ledger.end(self.name)
-                if not may_go_on:
-                    return
-        except (trio.BrokenResourceError, trio.ClosedResourceError):
-            pass  # the daemon has gone, or does not wait any more
-        finally:
-            await trio.aclose_forcefully(stream)
-
-    async def _answer(self, stream: trio.abc.Stream, request: TwinRequest) -> bool:
-        """Answer one request, or do not. True where another may come on the same connection."""
-        luck, at = self.luck, self._ledger.now()
-        fate = luck.draw(
-            "status", "status", "page", "drop", "reset", "swallow", "cut", "half", "page after", "empty", "garbage", "late", "code"
-        )
-        await trio.sleep(luck.pause(0.0, 0.01, 0.3, 1.5))
-        if fate == "status":
-            code = luck.rng.choice(tuple(STATUSES))
-            await stream.send_all(b"HTTP/1.1 %b %b\r\nContent-Length: 0\r\n\r\n" % (code, STATUSES[code]))
-            return True
-        if fate == "page":
-            await stream.send_all(_write(TwinReply(200, (("Content-Type", "text/html"),), PAGE)))
-            return True
-        if fate == "drop":
-            await trio.sleep(10)
-        if fate in ("drop", "reset"):
-            return False
-        if fate == "late":
-            await trio.sleep(luck.rng.choice((2.0, 4.0, 9.0)))
-        if fate == "code" and self._is_send(request):
-            self.twin.answers.append(luck.rng.choice(("5", "w", "e", "77")))
-        answer = _write(self._take(request, at))
-        if fate == "swallow":
-            await trio.sleep(10)
-        if fate in ("swallow", "cut"):
-            return False
-        if fate == "page after":
-            answer = _write(TwinReply(200, (("Content-Type", "text/html"),), PAGE))
-        elif fate == "empty":
-            answer = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
-        elif fate == "garbage":
-            answer = _write(TwinReply(200, (), luck.rng.randbytes(20)))
-        await stream.send_all(answer[: len(answer) // 2] if fate == "half" else answer)
-        return fate != "half"
-
-    def _take(self, request: TwinRequest, at: int) -> TwinReply:
-        before = len(self.twin.sent)
-        reply: TwinReply = self.twin.answer(request, self._ledger.now())
-        for _, text, _ in self.twin.sent[before:]:
-            self._ledger.on_offer(self.name, text, at)
-            self._ledger.take(self.name, text)
-        return reply
-
-
-def _write(reply: TwinReply) -> bytes:
-    headers = "".join(f"{name}: {value}\r\n" for name, value in reply.headers if name.lower() != "content-length")
-    return f"HTTP/1.1 {reply.status} x\r\n{headers}Content-Length: {len(reply.body)}\r\n\r\n".encode() + reply.body

@@ -14,14 +14,14 @@ import tomli_w
 from broker.daemon import load_settings
 from broker.provider.registry import Plugin
 from broker.words.settings import Settings
-from tests.daemon.house import Toml, mitake, rule, subito
+from tests.daemon.house import SECRET, Toml, mitake, rule, smpp, subito, tatango
 
-FAMILIES = 6
+FAMILIES = 24
 VARIANTS = 3
 LIMITS = {"hold": 1, "resend": 2, "failover": 2, "within": 2, "again": 9}
 """How many copies a message with that tag may have."""
-LINES = ("a", "b", "c")
-FRONTS = ("m", "s")
+NAMES = ("a", "b", "c", "m", "s", "i", "t", "x", "y")
+"""Every provider that there may be: sessions of our own (`tests.sim.line`), then Mitake, Subito, iSMS, Tatango and two SMSCs."""
 LINE = str(Path(__file__).with_name("line.py"))
 ON: tuple[Any, ...] = ("next", "fail", "hold", "retry", {"retry": 2, "then": "hold"}, {"retry": 1, "then": "fail"})
 
@@ -46,17 +46,49 @@ def _draw_provider(name: str, rng: random.Random, memory: int) -> Toml:
         return mitake("m", **most, **credit, api=rng.choice(("smexpress", "mtk")))
     if name == "s":
         return subito("s", **most, **credit)
+    if name == "i":
+        return {"plugin": "isms", "username": "demo", "password": SECRET, "url": "http://i", "sender": "ACME", **most, **credit}
+    if name == "t":
+        return tatango("t", **most)
+    if name in ("x", "y"):
+        return smpp(name, **most, **_draw_links(rng))
     return {"plugin": LINE, "memory": memory, **most}
+
+
+def _draw_links(rng: random.Random) -> Toml:
+    return {
+        "response_timer": rng.choice(("1s", "2s")),
+        "enquire_every": rng.choice(("1s", "5s")),
+        "window": rng.choice((1, 3, 10)),
+        "bind": rng.choice(("transceiver", "transceiver", "pair")),
+        "binds": rng.choice((1, 1, 2)),
+        "concat": rng.choice(("udh", "udh", "sar", "payload")),
+        "udh_bits": rng.choice((8, 16)),
+        "ask": rng.random() < 0.5,
+    }
 
 
 def draw_settings(family: int, variant: int) -> Toml:
     """One configuration: all variants of a family have the same providers, but some may be missing after the first."""
     fixed, rng = random.Random(family), random.Random(f"{family}.{variant}")
-    names = fixed.sample((*LINES, *FRONTS), fixed.randint(2, 4))
+    names = fixed.sample(NAMES, fixed.choice((1, 2, 2, 3, 3, 4)))
     memory = {name: fixed.choice((0, 0, 43_200_000)) for name in names}
     there = names if not variant else rng.sample(names, rng.randint(1, len(names)))
     rules = [_draw_rule(tag, there, rng) for tag in LIMITS]
-    return {"providers": {name: _draw_provider(name, rng, memory[name]) for name in there}, "rules": rules}
+    found: Toml = {"providers": {name: _draw_provider(name, rng, memory[name]) for name in there}, "rules": rules}
+    if has_callbacks(family):
+        found["callbacks"] = {"listen": "unix:/sim/cb", "public_url": "https://sim.example.org/in"}
+    return found
+
+
+def has_callbacks(family: int) -> bool:
+    """True where providers are told of a door to call back at."""
+    return family % 3 != 0
+
+
+def list_names(family: int) -> list[str]:
+    """The providers that some variant of this family has."""
+    return sorted({name for variant in range(VARIANTS) for name in draw_settings(family, variant)["providers"]})
 
 
 def _draw_rule(tag: str, there: list[str], rng: random.Random) -> Toml:

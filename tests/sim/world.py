@@ -22,24 +22,30 @@ import trio
 import broker.daemon
 from broker.delivery import fleet, polls
 from broker.delivery.ledger import Ledger
+from broker.provider import smpp_binding
+from broker.provider.contract import Call, Reply
 from broker.provider.http import Account
 from broker.store import journal
 from broker.store.failpoints import name_kinds
 from broker.store.sqlite import open_connection
-from plugins.mitake.twin import Twin as MitakeTwin
-from plugins.subito.twin import Twin as SubitoTwin
-from tests.daemon.house import EPOCH, SECRET
+from tests.daemon.house import EPOCH
 from tests.sim import actors
 from tests.sim.audit import Audit
 from tests.sim.chance import seeded, stream
 from tests.sim.clock import make_clock
+from tests.sim.front import KINDS, Front, post
 from tests.sim.life import Fuse, Life
-from tests.sim.network import Front, Line
 from tests.sim.network import Ledger as Phones
-from tests.sim.setups import FAMILIES, LINES, VARIANTS, load_prepared, name_config
+from tests.sim.network import Line
+from tests.sim.setups import FAMILIES, VARIANTS, list_names, load_prepared, name_config
+from tests.sim.smsc import Smsc
+from tests.sim.verdict import Verdict
 
 BOUND = 90.0
 """Virtual seconds after the last fault: validity, then the end of a doubt, then the wait for a receipt, and something over."""
+
+
+_UNDER_WAY = "SELECT count(*) FROM message WHERE status IN ('scheduled', 'queued', 'held', 'sending', 'in_doubt', 'sent')"
 
 
 class Size(NamedTuple):
@@ -126,21 +132,20 @@ class World:
                 await self.revive()
             await self._wait_ends()
             assert self.life is not None
-            self.audit.look_at_end(is_calm=True)
-            self.audit.look_at_receipts([each for each in self.providers.values() if isinstance(each, Line)])
+            Verdict(self.audit, self.life.query._conn, self.providers).give()
             await self.life.end()
             self.nursery.cancel_scope.cancel()
 
     def _make_providers(self) -> None:
-        self.providers: dict[str, Line | Front] = {name: Line(name, self.ledger, stream(self.seed, name), self.nursery) for name in LINES}
-        mitake = MitakeTwin(password=SECRET, balance=self.rng.choice((3, 1000)))
-        subito = SubitoTwin(password=SECRET, balance=self.rng.choice((3, 1000)), settle=self.rng.choice((0, 3000)))
-        self.providers["m"] = Front(
-            "m", mitake, lambda request: "Query" not in request.path, self.ledger, stream(self.seed, "m"), self.nursery
-        )
-        self.providers["s"] = Front(
-            "s", subito, lambda request: request.query == "action=send", self.ledger, stream(self.seed, "s"), self.nursery
-        )
+        self.providers: dict[str, Line | Front | Smsc] = {}
+        for name in list_names(self.family):
+            rng = stream(self.seed, name)
+            if name in KINDS:
+                self.providers[name] = Front(name, self.ledger, rng, self.nursery, self.call_back)
+            elif name in ("x", "y"):
+                self.providers[name] = Smsc(name, self.ledger, rng, self.nursery)
+            else:
+                self.providers[name] = Line(name, self.ledger, rng, self.nursery)
 
     async def start(self) -> None:
         """Start the daemon, again where it died."""
@@ -197,26 +202,47 @@ class World:
         self.is_calm = True
         self.fuse.left = 0
         for provider in self.providers.values():
-            provider.luck.is_calm = True
-            if isinstance(provider, Line):
-                provider.credit = None
+            provider.calm()
             if provider.is_down:
                 provider.flip()
 
     async def _wait_ends(self) -> None:
         """Until everything has ended, at most BOUND."""
-        life = self.life
-        assert life is not None
-        sql = "SELECT count(*) FROM message WHERE status IN ('scheduled', 'queued', 'held', 'sending', 'in_doubt', 'sent')"
         with trio.move_on_after(BOUND):
-            while life.query._conn.execute(sql).fetchone()[0] or life.journal.waiting:  # noqa: ASYNC110  # a look at the store
+            while await self._is_under_way():  # noqa: ASYNC110  # a look at the store
                 await trio.sleep(1)
 
+    async def _is_under_way(self) -> bool:
+        """True while a message has not ended. Where a disk's failure of before is only felt now, the daemon is started again."""
+        assert self.life is not None
+        if self.life.is_dead or self.life.journal.is_broken:
+            with trio.CancelScope(shield=True):
+                await self.revive()
+        return bool(self.life.query._conn.execute(_UNDER_WAY).fetchone()[0] or self.life.journal.waiting)
+
     async def open_stream(self, host: str, _port: int) -> trio.abc.Stream:
-        """What HTTP accounts connect with."""
+        """What HTTP accounts and SMPP sessions connect with."""
         front = self.providers[host]
-        assert isinstance(front, Front)
+        assert not isinstance(front, Line)
         return await front.open_stream()
+
+    async def call_back(self, call: Call) -> Reply | None:
+        """A provider's call to the callback door: the answer, None where there was none."""
+        life = self.life
+        try:
+            assert life is not None
+            stream = life.connect_web()
+        except OSError:
+            await trio.lowlevel.checkpoint()
+            return None
+        try:
+            with trio.move_on_after(20):
+                return await post(stream, call)
+        except (trio.BrokenResourceError, trio.ClosedResourceError):
+            pass
+        finally:
+            stream.socket.close()
+        return None
 
     def stall(self) -> None:
         """End a world that goes round and round while no time passes."""
@@ -260,6 +286,7 @@ def _in_place(world: World) -> Iterator[None]:
     places: list[tuple[Any, str, Any]] = [
         (broker.daemon, "load_settings", load_prepared),
         (fleet, "HttpAccount", make),
+        (smpp_binding, "open_tcp", world.open_stream),
         (broker.daemon, "changes", lambda _old, _new: []),  # what an operator is shown: dearer than all else in a reload
         (broker.daemon, "needs_restart", lambda _old, _new: []),
         (journal, "time", _Clock()),

@@ -1,0 +1,128 @@
+"""An SMSC in a simulated world: the SMPP twin behind links that break, with answers that are late, lost, refused, before or after receipts.
+
+A message is on its phone when all its parts are. Belongs to the world: a crash of the daemon is to it one more lost link.
+"""
+
+import random
+from collections.abc import Container
+
+import trio
+from trio.testing import memory_stream_pair
+
+from broker.provider.smpp_twin import SmscTwin, Taken
+from broker.provider.twin import converse
+from broker.smpp.pdu import DeliverSm, SubmitSm
+from broker.smpp.receipt import read_receipt
+from broker.smpp.tlv import read_sar
+from broker.text.header import read_header
+from broker.text.septets import find_alphabet
+from tests.daemon.house import SECRET
+from tests.sim.network import Ledger, Luck, name_of
+
+CODES = (
+    "silent", "late", "late refusal", "drop", "drop", "cut", "cut", "nack", "mismatch", "no id", "unbind", "garbage",
+    "0x58", "0x14", "0x08", "0x45", "0x0B", "0x58", "0x14",
+)  # fmt: skip
+"""What a submit may come to beside being taken: see `smpp_twin_line.ANSWERS`, and statuses of the moment and of the message."""
+ENDS = ("DELIVRD",) * 6 + ("UNDELIV", "EXPIRED", "DELETED", "REJECTD")
+SAID = (*ENDS, "ACCEPTD", "UNKNOWN", "ENROUTE")
+
+
+class Smsc(SmscTwin):
+    """One SMSC, by the name of its account."""
+
+    def __init__(self, name: str, ledger: Ledger, rng: random.Random, nursery: trio.Nursery) -> None:
+        super().__init__(
+            password=SECRET[:8],
+            late=rng.choice((2_500, 4_000, 9_000)),
+            delay=rng.choice((0, 0, 20, 700)),
+            shuffle=rng.choice((0, 0, 0, 2)),
+            receipt_delay=rng.choice((-1, 0, 0, 300, 4_000)),
+            receipt_form=rng.choice(("both", "tlv", "text")),
+            repeat=rng.choice((1, 1, 1, 2)),
+            reverse=rng.random() < 0.3,
+        )
+        self.name = name
+        self.luck = Luck(rng)
+        self.is_down = False
+        self.told: list[tuple[str, str]] = []
+        self._ledger = ledger
+        self._nursery = nursery
+
+    def flip(self) -> None:
+        """Up or down."""
+        self.is_down = not self.is_down and not self.luck.is_calm
+        if self.is_down:
+            self.cut()
+
+    def calm(self) -> None:
+        """From now on nothing goes wrong."""
+        self.luck.is_calm = True
+        self.delay = self.shuffle = 0
+        self.repeat = 1
+
+    def top_up(self, amount: int) -> None:
+        """An SMSC knows no credit."""
+
+    async def open_stream(self) -> trio.abc.Stream:
+        """A connection, unless it is down."""
+        await trio.lowlevel.checkpoint()
+        if self.is_down or self.luck.draw("refused", *["well"] * 9) == "refused":
+            raise ConnectionRefusedError
+        ours, theirs = memory_stream_pair()
+        self._nursery.start_soon(converse, self, self._ledger.now, theirs)
+        return ours
+
+    # What the twin asks of itself
+
+    def find_answer(self, pdu: SubmitSm, now: int) -> str:
+        text = read_first(pdu)
+        if text is not None:
+            self._ledger.on_offer(self.name, name_of(text), now)
+        return self.luck.draw(*CODES) or "0x00"
+
+    def ring(self, to: str, text: str, ref: str, pdu: SubmitSm) -> None:
+        super().ring(to, text, ref, pdu)
+        self._ledger.take(self.name, name_of(text))
+
+    def make_receipts(self, taken: Taken, now: int) -> list[DeliverSm]:
+        if not taken.pdu.registered_delivery & 3:
+            return []
+        rng = self.luck.rng
+        if self.luck.draw("none", "some", "some") is None:
+            taken.state = rng.choice(ENDS)
+            return [self.make_receipt(taken, taken.state, now)] * self.repeat
+        stats = [rng.choice(SAID) for _ in range(rng.randint(0, 3))]
+        return [self.make_receipt(taken, stat, now) for stat in stats]
+
+    def conclude(self, pdu: DeliverSm) -> None:
+        super().conclude(pdu)
+        report = read_receipt(pdu) if pdu.esm_class & 0x04 else None
+        if report is not None and report.ref is not None:
+            self.told.append((report.ref, report.class_))
+
+    def list_told(self, known: Container[str]) -> dict[str, list[str]]:
+        """As `Line.list_told`: the parts of a long message each have an id."""
+        found: dict[str, list[str]] = {}
+        for ref, class_ in self.told:
+            taken = self.taken[int(ref)]
+            text = read_first(taken.pdu)
+            if ref in known and text is not None and class_ != "unrecognised":
+                found.setdefault(name_of(text), []).append(class_)
+        return found
+
+
+def read_first(pdu: SubmitSm) -> str | None:
+    """The text of a message's first part, None of another part."""
+    octets, tables = pdu.octets, (0, 0)
+    if pdu.esm_class & 0x40:
+        header, octets = read_header(octets)
+        tables = header.tables
+        if header.concat is not None and header.concat.part != 1:
+            return None
+    sar = read_sar(pdu.tlvs)
+    if sar is not None and sar.part != 1:
+        return None
+    if pdu.data_coding & 0x0C == 8:
+        return octets.decode("utf-16-be", "replace")
+    return find_alphabet(tables).read(octets)
