@@ -1,8 +1,9 @@
-"""The HTTP seam: httpx's requests and responses over our own transport, and the account that plugins' calls go through.
+"""The HTTP seam: the account that plugins' calls go through, and our own transport with httpx's face, over one and the same pool.
 
-The only module that imports httpx. No redirects, no proxies, nothing from the environment, no second try. Every failure
-of a call becomes an Outcome here and nowhere else, and no word of it carries an address, a text or a secret. What a
-failure proves stands in `answers`; what was offered to the wire, in `transport`.
+The only module that imports httpx. An account takes httpx's word for what an address means, and makes none of its requests and
+responses: plugins see neither, and to make both for every call was an eighth of it. No redirects, no proxies, nothing from the
+environment, no second try. Every failure of a call becomes an Outcome here and nowhere else, and no word of it carries an address, a
+text or a secret. What a failure proves stands in `answers`; what was offered to the wire, in `transport`.
 """
 
 import logging
@@ -10,13 +11,14 @@ import re
 import ssl
 import sys
 from functools import lru_cache
+from typing import NamedTuple
 
 import h11
 
 from broker import __version__
 from broker.provider.answers import judge_fault
 from broker.provider.contract import Call, Outcome, Reply
-from broker.provider.transport import Exchange, Fault, OpenStream, Origin, Pool
+from broker.provider.transport import Answer, Exchange, Fault, OpenStream, Origin, Pool
 
 # httpx loads its own command line (click, rich, pygments) where it finds them: 70 ms and 5 MB that no daemon needs.
 # None is how the import system is told that a module is absent, and httpx goes on without it.
@@ -34,6 +36,7 @@ _DEFAULTS = ((b"User-Agent", f"broker/{__version__}".encode()), (b"Accept", b"*/
 # What the transport says itself: another value would contradict the bytes that go out, or ask for what is refused.
 _OURS = frozenset({b"accept-encoding", b"connection", b"content-length", b"expect", b"host", b"transfer-encoding", b"upgrade"})
 _is_target = re.compile(rb"[\x21-\x7e]+").fullmatch  # RFC 9112, 3.2: nothing that could end the line
+RawHeaders = tuple[tuple[bytes, bytes], ...]
 _MOST_ADDRESSES = 64  # a provider that writes ids into its paths must not fill the memory
 
 # evidence → httpx's name for it; every other one is a ConnectError
@@ -58,7 +61,7 @@ def quiet_loggers() -> None:
 
 
 class H11Transport(httpx.AsyncBaseTransport):
-    """A Pool with httpx's face.
+    """A Pool with httpx's face, for an httpx.AsyncClient.
 
     After a call `request.extensions["offered"]` says whether a byte was offered to the connection. The message of the
     httpx.TransportError that it raises is the evidence word of `answers`, nothing else.
@@ -106,24 +109,17 @@ class Account:
         ssl_context: ssl.SSLContext | None = None,
         open_stream: OpenStream | None = None,
     ) -> None:
-        self._transport = H11Transport(
-            Pool(
-                max_connections=max_connections,
-                timeout=timeout,
-                ssl_context=ssl_context,
-                open_stream=open_stream,
-            )
-        )
-        self._addresses: dict[str, httpx.URL] = {}
+        self._pool = Pool(max_connections=max_connections, timeout=timeout, ssl_context=ssl_context, open_stream=open_stream)
+        self._places: dict[str, Place] = {}
 
     async def call(self, call: Call) -> Reply | Outcome:
         """The provider's whole answer, else the Outcome that the failure proves. Raises nothing but trio.Cancelled."""
-        request = None
+        exchange = None
         try:
-            request = self._make_request(call)
-            return read_reply(await self._transport.handle_async_request(request))
-        except httpx.TransportError as error:
-            evidence = str(error)
+            exchange = self._make_exchange(call)
+            return read_reply(await self._pool.exchange(exchange))
+        except Fault as fault:
+            evidence = fault.evidence
         except httpx.InvalidURL:
             evidence = "url"
         except UnicodeError:  # an address or header that is not ASCII or Latin-1
@@ -131,28 +127,23 @@ class Account:
         except Exception as error:  # a fault of our own: logged without its text, and the truth told all the same
             _log.error("an exchange failed by a fault of the broker's own: %s", type(error).__name__)
             evidence = "fault"
-        return judge_fault(evidence, request is not None and request.extensions.get("offered") is True)
+        return judge_fault(evidence, exchange is not None and exchange.is_offered)
 
     async def aclose(self) -> None:
         """Close the idle connections; those in use close as their calls end, and calls still to come are unreachable."""
-        await self._transport.aclose()
+        await self._pool.aclose()
 
-    def _make_request(self, call: Call) -> httpx.Request:
+    def _make_exchange(self, call: Call) -> Exchange:
+        """The call as the wire has it. Raises Fault, httpx.InvalidURL, UnicodeError."""
         address, _, query = call.url.partition("#")[0].partition("?")
-        url = self._addresses.get(address)
-        if url is None:
-            url = read_address(address)
-            if len(self._addresses) >= _MOST_ADDRESSES:
-                self._addresses.clear()
-            self._addresses[address] = url
-        target = url.raw_path + b"?" + query.encode("ascii") if query else url.raw_path
-        return httpx.Request(
-            call.method,
-            url,
-            headers=encode_headers(call.headers),
-            stream=httpx.ByteStream(call.body),
-            extensions={"target": target},
-        )
+        place = self._places.get(address)
+        if place is None:
+            place = find_place(read_address(address))
+            if len(self._places) >= _MOST_ADDRESSES:
+                self._places.clear()
+            self._places[address] = place
+        target = place.path + b"?" + query.encode("ascii") if query else place.path
+        return write_exchange(place, call.method, target, encode_headers(call.headers), call.body)
 
 
 def read_address(address: str) -> httpx.URL:
@@ -164,44 +155,60 @@ def read_address(address: str) -> httpx.URL:
     return url
 
 
-@lru_cache(256)
-def encode_headers(headers: tuple[tuple[str, str], ...]) -> httpx.Headers:
-    """A plugin's headers, with our own defaults where it says nothing. Raises UnicodeError. (Most calls repeat them.)"""
-    given = {name.lower() for name, _ in headers}
-    raw = [(name.encode("ascii"), value.encode("latin-1")) for name, value in headers]
-    return httpx.Headers([*(pair for pair in _DEFAULTS if pair[0].decode().lower() not in given), *raw])
+class Place(NamedTuple):
+    """What an address says: where the connection leads, what the Host header names, the path."""
+
+    origin: Origin
+    host: bytes
+    path: bytes
 
 
-def read_reply(response: httpx.Response) -> Reply:
-    """A response of our transport as plugins see it; a header that came twice is joined by a comma."""
-    headers: dict[str, str] = {}
-    for raw_name, raw_value in response.headers.raw:
-        name, value = raw_name.decode("latin-1"), raw_value.decode("latin-1")
-        headers[name] = f"{headers[name]}, {value}" if name in headers else value
-    assert isinstance(response.stream, httpx.ByteStream)  # it was made a few lines above
-    return Reply(response.status_code, headers, b"".join(response.stream))
-
-
-def make_exchange(request: httpx.Request, body: bytes) -> Exchange:
-    """The request as the wire has it. Raises Fault `url` or `request`."""
-    url, method = request.url, request.method
+def find_place(url: httpx.URL) -> Place:
+    """The place of an address. Raises Fault `url`."""
     scheme, host = url.scheme, url.raw_host.decode("ascii")
     if scheme not in ("http", "https") or not host:
         raise Fault("url")
+    return Place(Origin(scheme, host, url.port or (443 if scheme == "https" else 80)), url.netloc, url.raw_path)
+
+
+@lru_cache(256)
+def encode_headers(headers: tuple[tuple[str, str], ...]) -> RawHeaders:
+    """A plugin's headers, with our own defaults where it says nothing. Raises UnicodeError. (Most calls repeat them.)"""
+    given = {name.lower() for name, _ in headers}
+    raw = [(name.encode("ascii"), value.encode("latin-1")) for name, value in headers]
+    return (*(pair for pair in _DEFAULTS if pair[0].decode().lower() not in given), *raw)
+
+
+def read_reply(answer: Answer) -> Reply:
+    """An answer as plugins see it; a header that came twice is joined by a comma."""
+    headers: dict[str, str] = {}
+    for raw_name, raw_value in answer.headers:
+        name, value = raw_name.decode("latin-1"), raw_value.decode("latin-1")
+        headers[name] = f"{headers[name]}, {value}" if name in headers else value
+    return Reply(answer.status, headers, answer.body)
+
+
+def make_exchange(request: httpx.Request, body: bytes) -> Exchange:
+    """httpx's request as the wire has it. Raises Fault `url` or `request`."""
+    place = find_place(request.url)
+    target: bytes = request.extensions.get("target", place.path)
+    return write_exchange(place, request.method, target, tuple(request.headers.raw), body)
+
+
+def write_exchange(place: Place, method: str, target: bytes, headers: RawHeaders, body: bytes) -> Exchange:
+    """A request as the wire has it. Raises Fault `request`."""
     length = len(body) if body or method not in ("GET", "HEAD") else None
-    target = request.extensions.get("target", url.raw_path)
     if not _is_target(target):
         raise Fault("request")
     try:
-        tail = write_head(method, url.netloc, tuple(request.headers.raw), length)
+        tail = write_head(method, place.host, headers, length)
     except (h11.LocalProtocolError, UnicodeError):  # their texts show the header
         raise Fault("request") from None
-    head = b"%s %s%s" % (method.encode("ascii"), target, tail)
-    return Exchange(Origin(scheme, host, url.port or (443 if scheme == "https" else 80)), method, head, body)
+    return Exchange(place.origin, method, b"%s %s%s" % (method.encode("ascii"), target, tail), body)
 
 
 @lru_cache(1024)
-def write_head(method: str, host: bytes, headers: tuple[tuple[bytes, bytes], ...], length: int | None) -> bytes:
+def write_head(method: str, host: bytes, headers: RawHeaders, length: int | None) -> bytes:
     """The head behind the target, with these headers and ours, by h11; kept, since an account's differ in little but the length.
 
     Raises h11.LocalProtocolError.

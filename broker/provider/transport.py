@@ -14,6 +14,7 @@ from typing import NamedTuple
 import msgspec
 import trio
 
+from broker.provider.direct import DirectStream
 from broker.provider.reading import Answer, Fault, read_answer
 
 __all__ = ["Answer", "Exchange", "Fault", "OpenStream", "Origin", "Pool"]
@@ -87,7 +88,7 @@ class Connection:
             if unread is None or unread.pending:
                 return False
             stream = stream.transport_stream
-        return not (isinstance(stream, trio.SocketStream) and stream.socket.is_readable())
+        return not (isinstance(stream, DirectStream) and stream.is_readable())
 
     async def close(self) -> None:
         """Close at once, without a goodbye; safe in a cancelled task, and never ends in Cancelled."""
@@ -166,7 +167,7 @@ class Pool:
     async def exchange(self, exchange: Exchange) -> Answer:
         """Carry one request out and bring its whole answer back, or raise Fault. A whole answer counts, however late."""
         answer = None
-        with trio.move_on_after(self._timeout):
+        with trio.CancelScope(deadline=trio.current_time() + self._timeout):
             answer = await self._exchange(exchange)
         if answer is None:
             raise Fault(_TIMED_OUT[exchange.stage])
@@ -234,6 +235,8 @@ class Pool:
         exchange.stage = "connect"
         try:
             stream = await self._open_stream(host, port)
+            if isinstance(stream, trio.SocketStream):
+                stream = DirectStream(stream)
             if scheme == "https":
                 exchange.stage = "tls"
                 stream = await start_tls(stream, host, self._ssl_context or share_ssl_context())

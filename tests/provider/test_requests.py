@@ -143,5 +143,5 @@ async def test_the_book_of_addresses_is_bounded(nursery: trio.Nursery) -> None:
     for n in range(300):
         await account.call(make_call(url=f"http://gateway.test/messages/{n}"))
     assert isinstance(account, Account)
-    assert len(account._addresses) <= 64
+    assert len(account._places) <= 64
     await account.aclose()
