@@ -5,6 +5,7 @@ Knows no plugin by its work: facts come from the plugin table that is handed in.
 
 from collections.abc import Callable, Mapping
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -33,7 +34,7 @@ from broker.config.forms import (
 from broker.config.places import Places
 from broker.config.plugin import PluginFacts, PluginTable, own_keys, read_config, scrub
 from broker.config.sections import check_name
-from broker.config.spot import LATER, UNSHOWN, Fault, Later, Spot, nearest
+from broker.config.spot import LATER, UNSHOWN, Fault, Later, Spot, nearest, quote
 from broker.config.tables import Forms, add_missing, read_struct, show_struct, struct_of, take
 from broker.words.channel import CHANNELS
 from broker.words.money import MICRO
@@ -113,9 +114,9 @@ CORE_KEYS = frozenset({"plugin", *PROVIDER_FORMS})
 
 
 def read_provider(
-    name: str, spot: Spot, plugins: PluginTable, plugin_path: tuple[str, ...], places: Places, currency: str
+    name: str, spot: Spot, plugins: PluginTable, plugin_path: tuple[str, ...], places: Places, currency: str, state: Path
 ) -> ProviderSettings | None:
-    """The account at `spot`, or None with every fault reported."""
+    """The account at `spot`, or None with every fault reported. `state`: the folder that the broker itself writes."""
     try:
         check_name(name)
     except Fault as fault:
@@ -125,7 +126,7 @@ def read_provider(
     except Fault as fault:
         spot.add_fault(fault)
         return None
-    plugin = _read_plugin_name(spot, places)
+    plugin = _read_plugin_name(spot, places, state)
     facts = None if plugin is None else _find_facts(spot.child("plugin"), plugin, plugins, plugin_path)
     config = None if facts is None else read_config(spot, facts, CORE_KEYS)
     try:
@@ -144,14 +145,24 @@ def read_provider(
     return settings if facts is None else _fill_credit(settings, facts)
 
 
-def _read_plugin_name(spot: Spot, places: Places) -> str | None:
+def _read_plugin_name(spot: Spot, places: Places, state: Path) -> str | None:
     if "plugin" not in spot.table():
         add_missing(spot, "plugin", '"mitake"')
         return None
     name = take(spot.child("plugin"), TEXT)
     if name is not None and ("/" in name or name.endswith(".py")):
-        return places.resolve(name)
+        path = places.resolve(name)
+        return None if is_written_to(spot.child("plugin"), path, state) else path
     return name
+
+
+def is_written_to(spot: Spot, path: str, state: Path) -> bool:
+    """True, and reported at `spot`, for a plugin's place in the broker's own folder: what it writes must never be code that it runs."""
+    is_inside = Path(path).resolve().is_relative_to(state.resolve())
+    if is_inside:
+        shown = quote(spot.value) if spot.given is None else "the place"
+        spot.add(f"{shown} is in {state}, which the broker itself writes to: keep plugins in a folder that it only reads")
+    return is_inside
 
 
 def _find_facts(spot: Spot, name: str, plugins: PluginTable, path: tuple[str, ...]) -> PluginFacts | None:

@@ -20,7 +20,7 @@ from broker.config.lines import Lines
 from broker.config.places import Places, places_of
 from broker.config.plugin import PluginTable
 from broker.config.problem import ConfigError, Problem, dotted
-from broker.config.providers import read_provider
+from broker.config.providers import is_written_to, read_provider
 from broker.config.rules import read_rule, unnamed
 from broker.config.secrets import Source, fetch_secrets
 from broker.config.sections import (
@@ -228,11 +228,22 @@ def _read_control(root: Spot, places: Places) -> ControlSettings:
 
 def _read_providers(root: Spot, places: Places, plugins: PluginTable, broker: BrokerSettings) -> dict[str, ProviderSettings]:
     providers: dict[str, ProviderSettings] = {}
+    state = Path(broker.data_dir or places.state)
+    path = _keep_outside(root, broker.plugin_path, state)
     for name, spot in _tables(root, "providers").items():
-        provider = read_provider(name, spot, plugins, broker.plugin_path, places, broker.currency)
+        provider = read_provider(name, spot, plugins, path, places, broker.currency, state)
         if provider is not None:
             providers[name] = provider
     return providers
+
+
+def _keep_outside(root: Spot, plugin_path: tuple[str, ...], state: Path) -> tuple[str, ...]:
+    """The entries that are not in the broker's own folder; nothing is looked for in the others."""
+    if not plugin_path:
+        return ()
+    spot = root.child("broker").child("plugin_path")
+    items = [spot.item(n, value) for n, value in enumerate(spot.value)]
+    return tuple(entry for item, entry in zip(items, plugin_path, strict=True) if not is_written_to(item, entry, state))
 
 
 def _read_rules(root: Spot, groups: Mapping[str, tuple[str, ...]]) -> tuple[RuleSettings, ...]:

@@ -2,13 +2,12 @@
 
 A plugin comes, in this order, from `plugin_path`, from the ones that ship with the broker, or from another package's entry
 point (group `broker.plugins`). It is loaded as a private package, `_broker_plugin_NAME`, so that no package called
-`plugins` lands anywhere; finding executes nothing. A plugin's code runs with the broker's rights: what anybody could
-write to is refused. The truth about a plugin is its own file.
+`plugins` lands anywhere; finding executes nothing. A plugin's code runs with the broker's rights: what
+others could write to is refused (`writers`). The truth about a plugin is its own file.
 """
 
 import importlib.util
 import re
-import stat
 import sys
 from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -23,6 +22,7 @@ from typing import Any
 import msgspec
 
 import broker
+from broker.provider import writers
 from broker.provider.contract import (
     Ask,
     Balance,
@@ -210,20 +210,16 @@ def find_entry_points() -> dict[str, Path]:
 
 
 def check_writers(path: Path) -> None:
-    """Refuse a plugin that anybody on the machine could change: its files, its folder, or a folder on the way to it.
+    """Refuse a plugin that somebody other than root and the broker's own user could change. Raises PluginError.
 
-    Raises PluginError. A shipped plugin is as safe as the broker's own files and is not looked at.
+    A shipped plugin is as safe as the broker's own files and is not looked at.
     """
     if path.is_relative_to(find_shipped().resolve()):
         return
-    folder = path.parent
-    files = [path] if path.name not in ("plugin.py", "twin.py") else sorted(folder.iterdir())
-    own = {*files, folder}
-    for place in (*files, folder, *folder.parents):
-        mode = place.stat().st_mode if place.exists() else 0  # a link to nowhere is no danger
-        is_shielded = mode & stat.S_ISVTX and place not in own  # as /tmp: only the owner may rename what is in it
-        if mode & stat.S_IWOTH and not is_shielded:
-            raise PluginError(f"{path}: refused, because anybody can write to {place}; chmod o-w {place}")
+    try:
+        writers.check_writers(path)
+    except writers.Unsafe as error:
+        raise PluginError(f"{path}: refused, because {error}") from None
 
 
 def name_package(path: Path, name: str) -> str:

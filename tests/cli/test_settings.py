@@ -181,6 +181,20 @@ def test_a_plugin_path_with_nothing_in_it(desk: Desk) -> None:
     assert f"{desk.home}/nowhere holds no plugin" in ran.err
 
 
+@pytest.mark.parametrize("verb", ["check", "run"])
+@pytest.mark.parametrize(("at", "told"), [("own/mine", "anybody can write to"), ("var/mine", "which the broker itself writes to")])
+def test_a_plugin_that_others_could_change_is_no_plugin(desk: Desk, verb: str, at: str, told: str) -> None:
+    folder = desk.home / at
+    folder.mkdir(parents=True)
+    desk.write("raise SystemExit('loaded')\n", f"{at}/plugin.py")
+    folder.chmod(0o777)
+    desk.write(f'[broker]\nplugin_path = ["{folder.parent.name}"]\n[providers.a]\nplugin = "mine"\n')
+    ran = desk.run(verb)
+    assert ran.code == 78
+    assert told in ran.out + ran.err
+    assert "loaded" not in ran.out + ran.err
+
+
 # ---- run and demo
 
 

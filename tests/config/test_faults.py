@@ -45,6 +45,8 @@ TABLE: list[tuple[str, str, int | None, list[str]]] = [
     ('[broker]\ncurrency = "euro"\n', "broker.currency", 2, ["three capital letters"]),
     ('[broker]\nplugin_path = "x"\n', "broker.plugin_path", 2, ["must be a list"]),
     ("[broker]\nplugin_path = [\n 'a',\n 5]\n", "broker.plugin_path", 4, ["5 is no path"]),
+    ('[broker]\ndata_dir = "x"\nplugin_path = ["more",\n "x/y"]\n', "broker.plugin_path", 4, ['"x/y" is in', "the broker itself writes"]),
+    ('[broker]\ndata_dir = "own"\n[providers.a]\nplugin = "own/x.py"\n', "providers.a.plugin", 4, ["own/x.py", "itself writes"]),
     ("[broker]\ndrain = 20\n", "broker.drain", 2, ["20 is no duration", '"5s"']),
     ('[broker]\ndrain = "20"\n', "broker.drain", 2, ["is no duration"]),
     ('[broker]\ndrain = "1.5h"\n', "broker.drain", 2, ["is no duration"]),

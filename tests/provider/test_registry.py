@@ -1,5 +1,8 @@
 """Finding and loading plugins: where from, in which order, what is refused, and what the refusal says."""
 
+import grp
+import os
+import pwd
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -7,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from broker.provider import registry
+from broker.provider import registry, writers
 from broker.provider.contract import Traits, TwinReply, TwinRequest
 from broker.provider.registry import PluginError, find_plugins, load_plugin
 
@@ -284,3 +287,81 @@ def test_a_shared_folder_on_the_way_is_fine_where_only_owners_rename(tmp_path: P
     tmp_path.chmod(0o1777)
     write_plugin(tmp_path / "mine")
     assert load_plugin("semaphore", [tmp_path / "mine"]).name == "semaphore"
+
+
+OTHER = 4711
+"""A user that the machine has no name for."""
+
+
+@pytest.fixture
+def as_root() -> None:
+    """Owners can be given away by root alone."""
+    if os.getuid() != 0:
+        pytest.skip("not root: a file's owner goes UNCHECKED here")
+
+
+@pytest.mark.usefixtures("as_root")
+@pytest.mark.parametrize("place", ["semaphore/plugin.py", "semaphore/twin.py", "semaphore/more/a.py", "semaphore/more", "semaphore", "."])
+def test_what_somebody_else_owns_is_refused(place: str, tmp_path: Path) -> None:
+    write_plugin(tmp_path, twin=TWIN, more="import broker.no_such_thing  # never reached")
+    (tmp_path / "semaphore" / "more").mkdir()
+    (tmp_path / "semaphore" / "more" / "a.py").touch()
+    theirs = (tmp_path / place).resolve()
+    os.chown(theirs, OTHER, -1)
+    assert f"the user {OTHER} owns {theirs}; chown root {theirs}" in refusal("semaphore", [tmp_path])
+
+
+@pytest.mark.usefixtures("as_root")
+def test_what_the_brokers_own_user_owns_is_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write_plugin(tmp_path)
+    os.chown(path, OTHER, -1)
+    monkeypatch.setattr(os, "geteuid", lambda: OTHER)
+    assert load_plugin("semaphore", [tmp_path]).path == path
+
+
+@pytest.mark.usefixtures("as_root")
+def test_whose_the_brokers_code_is_may_write_plugins_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A checkout by an ordinary user, run by root."""
+    os.chown(write_plugin(tmp_path / "plugins"), OTHER, -1)
+    code = tmp_path / "broker" / "__init__.py"
+    code.parent.mkdir()
+    code.touch()
+    os.chown(code, OTHER, -1)
+    monkeypatch.setattr(writers.broker, "__file__", str(code))
+    assert load_plugin("semaphore", [tmp_path / "plugins"]).name == "semaphore"
+
+
+@pytest.mark.usefixtures("as_root")
+def test_a_group_with_somebody_else_in_it_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write_plugin(tmp_path)
+    path.chmod(0o664)
+    monkeypatch.setattr(pwd, "getpwall", lambda: [pwd.getpwuid(0)])
+    assert load_plugin(path).name == "semaphore"  # root's own group: nobody else is in it
+    nobody = pwd.getpwuid(65534)
+    monkeypatch.setattr(pwd, "getpwall", lambda: [pwd.getpwuid(0), nobody])
+    os.chown(path, -1, nobody.pw_gid)
+    path.with_name("twin.py").touch()  # so that it is no longer the one that was loaded
+    group = grp.getgrgid(nobody.pw_gid).gr_name
+    with pytest.raises(PluginError, match=f"the group {group} can write to {path}; chmod g-w"):
+        _ = load_plugin(path).twin_type
+    os.chown(path, -1, OTHER)
+    with pytest.raises(PluginError, match=f"the group {OTHER} can write"):
+        _ = load_plugin(path).twin_type
+
+
+@pytest.mark.parametrize("name", ["semaphore.py", "semaphore/plugin.py"])
+def test_what_python_keeps_compiled_is_looked_at_too(name: str, tmp_path: Path) -> None:
+    path = tmp_path / name
+    write_plugin(tmp_path)
+    if name == "semaphore.py":
+        (tmp_path / "semaphore" / "plugin.py").rename(path)
+    kept = path.parent / "__pycache__"
+    kept.mkdir()
+    kept.chmod(0o777)
+    assert f"anybody can write to {kept}" in refusal(path)
+
+
+def test_a_folder_that_is_no_plugins_own_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(writers, "MOST_FILES", 3)
+    path = write_plugin(tmp_path, twin=TWIN, a="", b="")
+    assert "holds more than 3 files" in refusal(path)

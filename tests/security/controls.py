@@ -176,8 +176,16 @@ CONTROLS = {
         ),
     ),
     "S18": Control(
-        "a plugin that anybody could change is refused",
+        "a plugin that others than root and the broker's own user could change is refused, one in the broker's own folder too;"
+        " it is held against its form",
         (
+            "provider/test_registry.py::test_what_somebody_else_owns_is_refused",
+            "provider/test_registry.py::test_a_group_with_somebody_else_in_it_is_refused",
+            "provider/test_registry.py::test_what_python_keeps_compiled_is_looked_at_too",
+            "provider/test_registry.py::test_a_folder_that_is_no_plugins_own_is_refused",
+            "provider/test_registry.py::test_a_plugin_that_lacks_something",
+            "cli/test_settings.py::test_a_plugin_that_others_could_change_is_no_plugin",
+            "ops/test_watchdog.py::test_a_loop_that_does_not_turn_ends_the_process",
             "provider/test_registry.py::test_what_anybody_can_write_to_is_refused",
             "provider/test_registry.py::test_a_twin_that_anybody_can_write_to_is_refused",
         ),
