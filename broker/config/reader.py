@@ -239,9 +239,9 @@ def _read_providers(root: Spot, places: Places, plugins: PluginTable, broker: Br
 
 def _keep_outside(root: Spot, plugin_path: tuple[str, ...], state: Path) -> tuple[str, ...]:
     """The entries that are not in the broker's own folder; nothing is looked for in the others."""
-    if not plugin_path:
+    spot = root.child("broker").child("plugin_path") if plugin_path else None
+    if spot is None or not isinstance(spot.value, list):
         return ()
-    spot = root.child("broker").child("plugin_path")
     items = [spot.item(n, value) for n, value in enumerate(spot.value)]
     return tuple(entry for item, entry in zip(items, plugin_path, strict=True) if not is_written_to(item, entry, state))
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import broker
 
+_CODE = Path(broker.__file__)
 MOST_FILES = 2_000
 """A plugin's folder holds a plugin. One with more than this in it is somebody's home."""
 
@@ -22,7 +23,7 @@ class Unsafe(Exception):
 
 def find_trusted() -> frozenset[int]:
     """The users who can have the broker do anything already: root, its own, and whose its code is (in a checkout, who checked it out)."""
-    return frozenset({0, os.geteuid(), Path(broker.__file__).stat().st_uid})
+    return frozenset({0, os.geteuid(), _CODE.stat().st_uid})
 
 
 def check_writers(path: Path) -> None:

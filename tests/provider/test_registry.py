@@ -327,7 +327,7 @@ def test_whose_the_brokers_code_is_may_write_plugins_too(tmp_path: Path, monkeyp
     code.parent.mkdir()
     code.touch()
     os.chown(code, OTHER, -1)
-    monkeypatch.setattr(writers.broker, "__file__", str(code))
+    monkeypatch.setattr(writers, "_CODE", code)
     assert load_plugin("semaphore", [tmp_path / "plugins"]).name == "semaphore"
 
 
