@@ -81,7 +81,8 @@ class Exchange:
     """Everything delivery shares. `now`: the broker's own time. `epoch` rises whenever a ranking made earlier may no longer hold, `gains`
     when it may be better.
 
-    `arrivals`: receipts behind one of the same message that is being written; `repeated`: how many said again what was known.
+    `arrivals`: receipts behind one of the same message that is being written; `repeated`: how many said again what was known; `heard`:
+    when inbound messages without an id were last acknowledged, by what makes two of them the same.
     """
 
     def __init__(
@@ -108,6 +109,7 @@ class Exchange:
         self.inbox = Inbox()
         self.lookups = Lookups()
         self.arrivals: dict[str, deque[Arrival]] = {}
+        self.heard: dict[bytes, int] = {}
         self.queued = 0
         self.repeated = 0
         self.is_stopping = False

@@ -23,7 +23,10 @@ from broker.words.inbound import Received
 from broker.words.settings import InboundMatch, InboundSettings
 
 SAME = MINUTE
-"""An identical inbound message without the provider's id is the same one for so long (CONTRACT §10)."""
+"""An identical inbound message without the provider's id is the same one for so long (CONTRACT §10): since it last came, or since it
+was acknowledged, for who repeats it until it hears us began that anew with each. After a restart, since it came first.
+"""
+MOST_HEARD = 10_000
 MOST_SEGMENTS = 255
 INBOUND = "in:"
 LATEST = 1 << 53
@@ -182,9 +185,34 @@ def _receive(ex: Exchange, lane: Lane, received: Received, facts: Facts, hear: H
             return
         hear(answer in (Answer.DONE, Answer.EXISTS))
 
+    mark = _mark(received)
+    since = 0 if received.ref is not None or _is_heard(ex, mark, now) else now - SAME
+
+    def note(answer: Answer, value: object) -> None:
+        if received.ref is None and answer in (Answer.DONE, Answer.EXISTS):
+            _note_heard(ex, mark)
+        done(answer, value)
+
+    ex.journal.put(Receive(received, mark, since, put, note))
+
+
+def _mark(received: Received) -> bytes:
+    """What makes two inbound messages the same."""
     same = (received.provider, received.ref, received.sender, received.to, received.text)
-    mark = hashlib.blake2b(msgspec.json.encode(same), digest_size=16).digest()
-    ex.journal.put(Receive(received, mark, 0 if received.ref is not None else now - SAME, put, done))
+    return hashlib.blake2b(msgspec.json.encode(same), digest_size=16).digest()
+
+
+def _is_heard(ex: Exchange, mark: bytes, now: int) -> bool:
+    """True where one like it was acknowledged within the last SAME."""
+    at = ex.heard.get(mark)
+    return at is not None and now - at <= SAME
+
+
+def _note_heard(ex: Exchange, mark: bytes) -> None:
+    ex.heard.pop(mark, None)  # it stands last now
+    ex.heard[mark] = ex.now()
+    if len(ex.heard) > MOST_HEARD:
+        del ex.heard[next(iter(ex.heard))]
 
 
 def _find_word(ex: Exchange, received: Received) -> str | None:

@@ -85,6 +85,34 @@ async def test_repetition(
     assert len(house.told("inbound.received")) == 1 + is_twice
 
 
+async def test_a_repetition_of_a_repetition(house: House, autojump_clock: MockClock) -> None:
+    """Who repeats until it hears us is the same each time: a minute without it has to pass before another one is new."""
+    for _ in range(4):
+        await come(house)
+        await trio.sleep(40)
+    assert len(house.told("inbound.received")) == 1
+    await trio.sleep(21)
+    await come(house)
+    assert len(house.told("inbound.received")) == 2
+
+
+async def test_a_repetition_of_what_was_acknowledged_late(
+    house: House, nursery: trio.Nursery, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put = house.journal.put
+
+    async def put_late(operation: Any) -> None:
+        await trio.sleep(50)  # a disk that hangs
+        put(operation)
+
+    monkeypatch.setattr(house.journal, "put", lambda operation: nursery.start_soon(put_late, operation))
+    await come(house)
+    monkeypatch.undo()
+    await trio.sleep(20)  # 70 s after it came first
+    await come(house)
+    assert len(house.told("inbound.received")) == 1
+
+
 async def test_the_same_twice_in_one_commit(house: House) -> None:
     one = Inbound(TO, TEXT, OURS)
     async with trio.open_nursery() as nursery:
