@@ -6,6 +6,7 @@ import logging
 
 from broker.delivery.exchange import Exchange
 from broker.delivery.lane import Lane
+from broker.delivery.ledger import Mark
 from broker.delivery.notes import keep_state, note_report
 from broker.provider.answers import judge
 from broker.provider.contract import Balance, Outcome, Reply
@@ -38,7 +39,7 @@ async def ask_balance(ex: Exchange, lane: Lane) -> bool:
     carrier = lane.carrier
     if carrier.caller is None or not carrier.has_balance:
         return False
-    before = {name: bucket.debited for name, bucket in lane.ledger.buckets.items()}
+    asked = {name: bucket.mark for name, bucket in lane.ledger.buckets.items()}
     try:
         reply = await carrier.caller.call(carrier.plugin.balance(carrier.config, ex.clock.wall()))
         failpoint("balance.answered")
@@ -57,7 +58,7 @@ async def ask_balance(ex: Exchange, lane: Lane) -> bool:
         health.show(now)
         return False
     for balance in found:
-        note_report(lane, balance.bucket, balance.unit, balance.amount, before.get(balance.bucket, 0), now, is_asked=True)
+        note_report(lane, balance.bucket, balance.unit, balance.amount, asked.get(balance.bucket, Mark()), now, is_asked=True)
     if health.lift():
         keep_state(lane, ("provider.resumed", "a good probe", None, None))
         health.show(now)

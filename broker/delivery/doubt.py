@@ -305,10 +305,12 @@ def resolve_refused(
 
 
 def _settle(ex: Exchange, attempt: Attempt, *, debit: bool) -> None:
-    """The reservation of an attempt that was in doubt ends; an abandoned one has none."""
+    """The reservation of an attempt that was in doubt ends; an abandoned one has none, and was taken as charged."""
     lane = ex.lanes.get(attempt.provider)
     if lane is not None and attempt.state == "in_doubt":
         lane.ledger.settle(attempt, debit=debit)
+    elif lane is not None and not debit:
+        lane.ledger.give_back(attempt)
 
 
 def _note(ex: Exchange, message: Message, attempt: Attempt, shut: Shut, detail: str, heard: Heard) -> None:

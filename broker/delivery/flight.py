@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from broker.delivery.clock import date
+from broker.delivery.ledger import Mark
 from broker.provider.contract import Send
 from broker.routing import Rule
 from broker.words.attempt import Attempt
@@ -20,7 +21,7 @@ class Flight(msgspec.Struct, gc=False):
 
     `body` is the text to send where the rule has one of its own for the attempt's channel; `shape`: what the messages that share
     its request have to be like, None: it has one of its own; `replaced`: the attempt in doubt that this one, another copy, abandons
-    as it opens.
+    as it opens; `asked`: how its bucket stood then.
     """
 
     lane: "Lane"
@@ -31,6 +32,7 @@ class Flight(msgspec.Struct, gc=False):
     body: str | None = None
     shape: Hashable | None = None
     replaced: Attempt | None = None
+    asked: Mark | None = None
 
     def may_join(self, batch: Sequence["Flight"]) -> bool:
         """A request is for messages of one shape, and never for one recipient twice: answers and receipts are told apart by it."""

@@ -357,7 +357,7 @@ class Lane:
             self.health.is_probing = True
             self.health.show(now)
         self.in_flight += 1
-        self.ledger.reserve(attempt, now)
+        flight.asked = self.ledger.reserve(attempt, now)
         return flight
 
     def _launch(self, batch: list[Flight]) -> None:

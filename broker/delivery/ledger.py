@@ -8,16 +8,34 @@ are the truth; this is their sum in memory, rebuilt at start. All amounts are in
 from bisect import insort
 from collections import deque
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from broker.routing.standing import Standing
 from broker.words.attempt import Attempt
 from broker.words.settings import CreditSettings, SpendSettings
 
+MOST_LOST = 10_000
+"""Debits for want of an answer that one bucket remembers: past it the oldest is not returned any more."""
+
+
+class Mark(NamedTuple):
+    """A moment in a bucket's life, as when a report of it was asked for: what had been debited by then; how many debits and droughts."""
+
+    gross: int = 0
+    moment: int = 0
+
 
 class BucketState:
-    """One bucket: the last report and what happened since it was asked for."""
+    """One bucket: the last report, and what happened since it was asked for.
 
-    __slots__ = ("debited", "is_low", "name", "reported", "reported_at", "reserved", "since", "total", "unit")
+    `gross` is everything that was ever debited, `returned` what of it came back, `moment` counts debits and droughts. `lost` are the
+    debits of attempts that ended in doubt, by attempt: (its number, the credit); `returns` the same of those since proven refused.
+    """
+
+    __slots__ = (
+        *("asked", "dried", "gross", "is_low", "lost", "moment", "name", "reported", "reported_at", "reserved", "returned", "returns"),
+        *("since", "unit"),
+    )
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -25,15 +43,50 @@ class BucketState:
         self.reported: int | None = None
         self.reported_at = 0
         self.reserved = 0
-        self.debited = 0
+        self.gross = self.returned = self.moment = self.dried = 0
+        self.asked = Mark()
         self.is_low = False
-        self.total = 0
         self.since: int | None = None
+        self.lost: dict[str, tuple[int, int]] = {}
+        self.returns: list[tuple[int, int]] = []
+
+    @property
+    def mark(self) -> Mark:
+        """Now, for a report that is asked for now."""
+        return Mark(self.gross, self.moment)
+
+    @property
+    def total(self) -> int:
+        """What was debited since the start."""
+        return self.gross - self.returned
+
+    @property
+    def debited(self) -> int:
+        """What was debited since the last report was asked for, and not returned since."""
+        back = sum(credit for n, credit in self.returns if n > self.asked.moment) if self.returns else 0
+        return self.gross - self.asked.gross - back
 
     @property
     def usable(self) -> int | None:
         """What may still be spent, None while nothing was reported."""
         return None if self.reported is None else self.reported - self.reserved - self.debited
+
+    def debit(self, attempt: Attempt) -> None:
+        """An attempt was charged, or is taken as charged for want of an answer: this one may be returned."""
+        self.gross += attempt.credit
+        self.moment += 1
+        self.since = self.since or attempt.opened_at
+        if attempt.state == "in_doubt" and attempt.credit:
+            if len(self.lost) >= MOST_LOST:
+                del self.lost[next(iter(self.lost))]
+            self.lost[attempt.id] = self.moment, attempt.credit
+
+    def give_back(self, attempt: Attempt) -> None:
+        """An attempt that was taken as charged was refused, as is known by now; a report that was asked for since knew it."""
+        n, credit = self.lost.pop(attempt.id, (0, 0))
+        if credit:
+            self.returned += credit
+            self.returns = [*self.returns[-MOST_LOST:], (n, credit)]
 
 
 class Ledger:
@@ -55,15 +108,17 @@ class Ledger:
             bucket = self.buckets[name] = BucketState(name)
         return bucket
 
-    def reserve(self, attempt: Attempt, now: int) -> None:
-        """An attempt opens."""
-        if attempt.bucket is not None:
-            bucket = self.find_bucket(attempt.bucket)
-            bucket.reserved += attempt.credit
-            self._show(bucket)
+    def reserve(self, attempt: Attempt, now: int) -> Mark | None:
+        """An attempt opens. How its bucket stands: the answer may carry a report, which is asked for now."""
         if self.spend is not None and attempt.price:
             self._spent.append((now, attempt.price))
             self._spent_sum += attempt.price
+        if attempt.bucket is None:
+            return None
+        bucket = self.find_bucket(attempt.bucket)
+        bucket.reserved += attempt.credit
+        self._show(bucket)
+        return bucket.mark
 
     def settle(self, attempt: Attempt, *, debit: bool) -> None:
         """An attempt's reservation ends: debited where the provider may have charged it, returned where it refused."""
@@ -71,15 +126,24 @@ class Ledger:
             bucket = self.find_bucket(attempt.bucket)
             bucket.reserved -= attempt.credit
             if debit:
-                bucket.debited += attempt.credit
-                bucket.total += attempt.credit
-                bucket.since = bucket.since or attempt.opened_at
+                bucket.debit(attempt)
             self._show(bucket)
-        if not debit and self.spend is not None and attempt.price:
-            entry = (attempt.opened_at, attempt.price)
-            if entry in self._spent:
-                self._spent.remove(entry)
-                self._spent_sum -= attempt.price
+        if not debit:
+            self._unspend(attempt)
+
+    def give_back(self, attempt: Attempt) -> None:
+        """An attempt that was abandoned, and so taken as charged, was refused after all."""
+        if attempt.bucket is not None:
+            bucket = self.find_bucket(attempt.bucket)
+            bucket.give_back(attempt)
+            self._show(bucket)
+        self._unspend(attempt)
+
+    def _unspend(self, attempt: Attempt) -> None:
+        entry = (attempt.opened_at, attempt.price or 0)
+        if self.spend is not None and entry[1] and entry in self._spent:
+            self._spent.remove(entry)
+            self._spent_sum -= entry[1]
 
     def correct(self, before: Attempt, after: Attempt) -> None:
         """The provider says what an attempt of ours really took. A report since its end knows that already."""
@@ -88,8 +152,10 @@ class Ledger:
             if after.state == "in_doubt":
                 bucket.reserved += more
             elif (after.closed_at or after.opened_at) >= bucket.reported_at:
-                bucket.debited += more
-                bucket.total += more
+                bucket.gross += more
+                if after.id in bucket.lost:
+                    n, credit = bucket.lost[after.id]
+                    bucket.lost[after.id] = n, credit + more
             self._show(bucket)
         entry = (before.opened_at, before.price or 0)
         if self.spend is not None and after.price != before.price:
@@ -99,22 +165,30 @@ class Ledger:
             insort(self._spent, (after.opened_at, after.price or 0))
             self._spent_sum += after.price or 0
 
-    def report(self, name: str, unit: str, amount: int, debited_before: int, now: int) -> BucketState:
-        """A report asked for when `debited_before` of this bucket had been debited; what was debited since still counts."""
+    def report(self, name: str, unit: str, amount: int, asked: Mark, now: int) -> BucketState:
+        """A report that was asked for at `asked`; what was debited since still counts."""
         bucket = self.find_bucket(name)
         bucket.unit = unit
         bucket.reported = amount
         bucket.reported_at = now
-        bucket.debited -= debited_before
+        bucket.asked = asked
+        bucket.returns = [each for each in bucket.returns if each[0] > asked.moment]
         self._show(bucket)
         return bucket
 
     def is_dried(self, bucket: BucketState) -> bool:
-        """True when a report leaves the bucket at `stop` or under."""
-        return bucket.reported is not None and bucket.reported <= self.credit.stop
+        """True when a report leaves the bucket at `stop` or under, or was asked for before the provider refused for want of credit."""
+        is_old = bucket.name in self.standing.dry and bucket.asked.moment < bucket.dried
+        return is_old or (bucket.reported is not None and bucket.reported <= self.credit.stop)
 
     def dry(self, name: str, now: int) -> bool:
-        """The provider refused for want of credit: nothing more from this bucket until a better report. True when that is news."""
+        """The provider refused for want of credit: nothing more from this bucket until a better report, asked for from now on.
+
+        True when that is news.
+        """
+        bucket = self.find_bucket(name)
+        bucket.moment += 1
+        bucket.dried = bucket.moment
         news = name not in self.standing.dry
         self.standing.dry[name] = None if self.has_balance else now + self.credit.every
         return news

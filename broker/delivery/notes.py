@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from broker.delivery.flight import Flight
+from broker.delivery.ledger import Mark
 from broker.store.contract import Put
 from broker.words.message import Message
 from broker.words.money import show_count
@@ -59,13 +60,21 @@ def note_outcome(lane: "Lane", outcome: Outcome, flight: Flight, now: int) -> No
     elif class_ == "no_credit" and flight.attempt.bucket is not None:
         note_dry(lane, flight.attempt.bucket, now)
     for balance in outcome.balances:
-        bucket = lane.ledger.find_bucket(balance.bucket)
-        note_report(lane, balance.bucket, balance.unit, balance.amount, bucket.debited, now, is_asked=False)
+        asked = _find_asked(lane, flight, balance.bucket, is_charged=class_ == "accepted")
+        note_report(lane, balance.bucket, balance.unit, balance.amount, asked, now, is_asked=False)
     if flight.is_probe:
         health.is_probing = False  # whatever it proved, another message may be the next one
     lane.health.show(now)
     if lane.standing.out is not None:
         lane.bell.ring_at(now)  # the lane has to see it, to look for what gathers meanwhile when it is back
+
+
+def _find_asked(lane: "Lane", flight: Flight, bucket: str, *, is_charged: bool) -> Mark:
+    """Since when a report that came with an answer has to be gone on with: the request asked for it, and it knows of the request."""
+    attempt, asked = flight.attempt, flight.asked
+    if asked is None or attempt.bucket != bucket:
+        return lane.ledger.find_bucket(bucket).mark
+    return Mark(asked.gross + attempt.credit, asked.moment) if is_charged else asked
 
 
 def note_dry(lane: "Lane", bucket: str, now: int) -> None:
@@ -88,10 +97,10 @@ def note_dry(lane: "Lane", bucket: str, now: int) -> None:
         lane.ex.release_at("no_credit", until)
 
 
-def note_report(lane: "Lane", name: str, unit: str, amount: int, debited_before: int, now: int, *, is_asked: bool) -> None:
+def note_report(lane: "Lane", name: str, unit: str, amount: int, asked: Mark, now: int, *, is_asked: bool) -> None:
     """A report of a bucket: told to the feed where it was asked for, and where it crosses `low` or ends a drought."""
     ledger = lane.ledger
-    bucket = ledger.report(name, unit, amount, debited_before, now)
+    bucket = ledger.report(name, unit, amount, asked, now)
     fields = {
         "provider": lane.name,
         "bucket": name,

@@ -258,3 +258,18 @@ async def test_another_copy_over_a_restart(make_house: MakeHouse, autojump_clock
     await house.start(nursery)
     reply = await house.until(id_, "unconfirmed", within=5)
     assert [each["state"] for each in reply["attempts"]] == ["abandoned", "accepted"]
+
+
+async def test_the_credit_of_what_was_given_up_comes_back_with_a_late_refusal(make_house: MakeHouse, autojump_clock: MockClock) -> None:
+    south = subito("south", credit={"every": "24h"}, prices={"*": "0.10"}, spend={"max": "1", "per": "24h"})
+    house = await make_house({"providers": {"south": south}}, {"south": {"balance": 10, "answers": ["500"]}})
+    await trio.sleep(1)
+    id_ = await house.take()
+    await house.until(id_, "unknown", within=16 * 60)
+    ledger = house.ex.lanes["south"].ledger
+    bucket = ledger.find_bucket("Foreign")
+    assert (bucket.reserved, bucket.usable) == (0, 9_000_000)
+    assert ledger.find_spend_end(1_000_000, house.now()) is not None
+    assert (await house.order("resolve", id=id_, outcome="not-sent"))["ok"]
+    assert (bucket.reserved, bucket.usable) == (0, 10_000_000)
+    assert ledger.find_spend_end(1_000_000, house.now()) is None

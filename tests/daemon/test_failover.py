@@ -9,7 +9,7 @@ from trio.testing import MockClock
 from broker.provider.contract import TwinReply, TwinRequest
 from broker.words.clock import read_time
 from tests.daemon.conftest import MakeHouse
-from tests.daemon.house import TEXT, TO, House, loopback, path_of, rule, subito, tatango
+from tests.daemon.house import TEXT, TO, House, loopback, mitake, path_of, rule, subito, tatango
 
 MINUTE = 60.0
 US = "+12025550143"
@@ -142,6 +142,15 @@ async def test_refused_for_credit_is_dry_until_a_better_report(make_house: MakeH
     house.twins["south"].answers.clear()
     house.twins["south"].balance["Foreign"] = 9
     await house.until(id_, "sent", within=MINUTE)
+
+
+async def test_the_answer_that_refuses_for_credit_is_no_better_report(make_house: MakeHouse, autojump_clock: MockClock) -> None:
+    """Mitake tells its points in every answer; only a report that is asked for after the refusal ends the drought (CONTRACT §1, Money)."""
+    house = await make_house({"providers": {"m": mitake("m")}}, {"m": {"answers": ["s"]}})
+    await trio.sleep(1)
+    id_ = await house.take()
+    reply = await house.until(id_, "sent", within=10)
+    assert [(event["type"], event["detail"]) for event in reply["events"]][2] == ("message.held", "no_credit")
 
 
 async def test_suspended_until_a_good_probe(make_house: MakeHouse, autojump_clock: MockClock) -> None:

@@ -123,7 +123,9 @@ class Audit:
             if n not in before:
                 self._look_at_opening(id_, n, attempts, row[4])
             elif before[n] == "abandoned" and state == "refused":
-                self.money.note_refuted(self._conn.execute(_BOOKED, (id_, n)).fetchone())
+                self.money.note_refuted(id_, n, self._conn.execute(_BOOKED, (id_, n)).fetchone())
+            elif state == "abandoned" != before[n]:
+                self.money.note_abandoned(id_, n)
             before[n] = state
         if sum(state in COPIES for _, _, state in attempts) > limit:
             self.find(f"{id_} has more than {limit} copies: {attempts}")

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from broker.delivery.exchange import Exchange
-from broker.delivery.ledger import Ledger
+from broker.delivery.ledger import Ledger, Mark
 from broker.words.attempt import Attempt
 
 _HELD = (
@@ -26,16 +26,22 @@ class Money:
         self._find = find
         self._before: Sums = {}
         self._kept: dict[tuple[str, str], int] = {}
+        self._given_up: set[tuple[str, int]] = set()
 
     def begin(self, conn: Any) -> None:
         """A life begins: what was debited before it is not in its memory."""
         self._before = _sum(conn)
         self._kept.clear()
+        self._given_up.clear()
 
-    def note_refuted(self, attempt: tuple[str, str | None, int]) -> None:
-        """An abandoned attempt was refused after all: its debit stands until the next report."""
+    def note_abandoned(self, id_: str, n: int) -> None:
+        """An attempt counts as debited from now on."""
+        self._given_up.add((id_, n))
+
+    def note_refuted(self, id_: str, n: int, attempt: tuple[str, str | None, int]) -> None:
+        """An abandoned attempt was refused after all: its debit comes back, if it was given up in this life."""
         provider, bucket, credit = attempt
-        if bucket is not None:
+        if bucket is not None and (id_, n) not in self._given_up:
             self._kept[provider, bucket] = self._kept.get((provider, bucket), 0) + credit
 
     def look(self, ex: Exchange, conn: Any) -> None:
@@ -62,18 +68,19 @@ class Money:
             if spent > spend.max:
                 self._find(f"{provider}: {spent} spent in a period, and {spend.max} is the most")
 
-    def reserve(self, ledger: Ledger, attempt: Attempt, now: int) -> None:
+    def reserve(self, ledger: Ledger, attempt: Attempt, now: int) -> Mark | None:
         """Stands in for Ledger.reserve: an attempt that opens takes nothing from a dry bucket, and leaves `stop` in it."""
         bucket = attempt.bucket
         if attempt.state == "open" and bucket in ledger.standing.dry:
             until = ledger.standing.dry[bucket]
             if until is None or now < until:
                 self._find(f"{attempt.id} takes from {bucket} of {attempt.provider}, which is dry")
-        _reserve(ledger, attempt, now)
+        mark = _reserve(ledger, attempt, now)
         if attempt.state == "open" and bucket is not None and attempt.credit:
             usable = ledger.find_bucket(bucket).usable
             if usable is not None and usable < ledger.credit.stop:
                 self._find(f"{attempt.id} leaves {usable} in {bucket} of {attempt.provider}, below {ledger.credit.stop}")
+        return mark
 
 
 _reserve = Ledger.reserve
