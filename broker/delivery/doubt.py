@@ -14,6 +14,7 @@ import trio
 
 from broker.delivery.clock import date
 from broker.delivery.exchange import Exchange
+from broker.delivery.lookups import is_asked_soon
 from broker.delivery.partial import debit, find_ref, hold
 from broker.delivery.receipts import claim
 from broker.policy import Decision, decide, prove_all
@@ -239,7 +240,7 @@ def resolve_accepted(
         status, next_at, lane_name, final_at = "unconfirmed", 0, None, now
     else:
         status, lane_name, final_at = "sent", lane.name, None
-        can_ask, is_lookup = lane.can_query and bool(refs), message.channel == "hlr"
+        can_ask, is_lookup = lane.can_query and bool(refs), is_asked_soon(lane, message)
         next_at = find_next_query(lane.settings, attempt.closed_at or now, now, can_ask, is_lookup=is_lookup)
     change = Change(status, detail, lane_name, next_at, None, None, None, final_at)
     ref = find_ref(refs)

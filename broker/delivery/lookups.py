@@ -79,6 +79,16 @@ class Lookups:
             del networks[number]
 
 
+def is_asked_soon(lane: "Lane", message: Message) -> bool:
+    """True for a lookup whose result a question brings: over SMPP it comes with the receipt alone, and a question would come before it."""
+    return message.channel == "hlr" and lane.carrier.goes_by_http(message.channel)
+
+
+def is_bare(lane: "Lane", message: Message, receipt: Receipt) -> bool:
+    """True where a call says that a lookup has ended, and not with what, and the provider can be asked for that."""
+    return receipt.class_ in FINAL_RECEIPTS and receipt.lookup is None and lane.can_query and is_asked_soon(lane, message)
+
+
 def find_limit(ex: "Exchange") -> int:
     """What was found before this is not gone by any more."""
     return ex.now() - min(AGE, ex.book.settings.store.keep)
@@ -86,10 +96,13 @@ def find_limit(ex: "Exchange") -> int:
 
 def add_lookup(ex: "Exchange", lane: "Lane", message: Message, receipt: Receipt, step: Step) -> Step:
     """The step of a receipt, with what it tells of the number: an event before its own, a row, and whoever waits for it woken after."""
-    if receipt.lookup is None or receipt.class_ == "progress":
+    lookup = receipt.lookup
+    if lookup is None and message.channel == "hlr" and receipt.class_ in FINAL_RECEIPTS:
+        lookup = Lookup((receipt.code or receipt.class_).lower())  # that it ended is all that the provider says of it
+    if lookup is None or receipt.class_ == "progress":
         return step  # it is still being looked at
     now, then = ex.now(), step.done
-    found = Found(message.to, lane.name, now, receipt.class_, receipt.lookup)
+    found = Found(message.to, lane.name, now, receipt.class_, lookup)
 
     def done(answer: Answer, value: object) -> None:
         if then is not None:

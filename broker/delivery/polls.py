@@ -14,6 +14,7 @@ from broker.delivery.clock import Clock
 from broker.delivery.exchange import Exchange
 from broker.delivery.health import RateBucket
 from broker.delivery.lane import Lane
+from broker.delivery.lookups import is_asked_soon
 from broker.delivery.receipts import apply_asked
 from broker.delivery.second import find_patience_end, send_second
 from broker.policy.polls import find_gather, find_next_query
@@ -157,7 +158,7 @@ class Poller:
         for message, attempt in asked:
             can_ask = lane.can_query and any(attempt.refs)  # without the provider's id there is nothing to ask for
             deadline = _find_deadline(lane, message, attempt)
-            sent_at, is_lookup = attempt.closed_at or 0, message.channel == "hlr"
+            sent_at, is_lookup = attempt.closed_at or 0, is_asked_soon(lane, message)
             at = find_next_query(lane.settings, sent_at, now, can_ask, ex.draw(), deadline, is_lookup=is_lookup)
             end = find_patience_end(ex, message, attempt, now)
             rows.append((message, at if end is None else min(at, end)))

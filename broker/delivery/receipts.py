@@ -14,7 +14,7 @@ import msgspec
 import trio
 
 from broker.delivery.exchange import Exchange
-from broker.delivery.lookups import add_lookup
+from broker.delivery.lookups import add_lookup, is_bare
 from broker.delivery.matching import Match, find_match
 from broker.delivery.notes import suppress
 from broker.delivery.router import make_step
@@ -195,6 +195,8 @@ def _apply(ex: Exchange, arrival: Arrival) -> bool:
         log.warning("receipt for no attempt of this account provider=%s class=%s", lane.name, receipt.class_)
         _drop(ex, arrival)
         return False
+    if not arrival.is_asked and attempt.state == "accepted" and is_bare(lane, live.message, receipt):
+        receipt = arrival.receipt = msgspec.structs.replace(receipt, class_="unrecognised")  # so it is asked
     stray = arrival.stray
     hearing = hear(live, attempt, match, receipt, None if stray is None else stray.seen_at, is_whole=arrival.is_asked)
     ruling = rule_on(ex, lane, hearing)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import msgspec
 
 from broker.delivery.exchange import Exchange
+from broker.delivery.lookups import is_asked_soon
 from broker.delivery.matching import Match, find_own_ref
 from broker.policy import (
     Decision,
@@ -152,7 +153,7 @@ def _write_up(
     change = None
     if status is not None:
         is_end = status != "sent"
-        can_ask, is_lookup = lane.can_query and bool(after.refs), message.channel == "hlr"
+        can_ask, is_lookup = lane.can_query and bool(after.refs), is_asked_soon(lane, message)
         next_at = 0 if is_end else find_next_query(lane.settings, before.closed_at or now, now, can_ask, is_lookup=is_lookup)
         detail = hearing.receipt.detail
         change = Change(status, detail, None if is_end else lane.name, next_at, None, None, None, now if is_end else None)

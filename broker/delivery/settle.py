@@ -10,7 +10,7 @@ import msgspec
 
 from broker.delivery.exchange import Exchange
 from broker.delivery.flight import Flight
-from broker.delivery.lookups import end_lookup
+from broker.delivery.lookups import end_lookup, is_asked_soon
 from broker.delivery.notes import judge_blocked, note_outcome, suppress
 from broker.delivery.partial import find_ref
 from broker.delivery.receipts import claim
@@ -152,7 +152,7 @@ def _write_up(ex: Exchange, flight: Flight, outcome: Outcome, decision: Decision
         else:
             # An id beside an error code is accepted, and asked for at once (PROVIDERS.md, rules for every provider).
             is_odd = outcome.evidence == "anomaly" and lane.can_query
-            is_lookup = flight.message.channel == "hlr"
+            is_lookup = is_asked_soon(lane, flight.message)
             next_at = now if is_odd else find_next_query(lane.settings, now, now, lane.can_query, is_lookup=is_lookup)
             within = flight.rule.settings.receipt_within
             next_at = next_at if within is None else min(next_at, now + within)

@@ -13,7 +13,7 @@ from typing import Literal
 
 import msgspec
 
-from broker.provider.contract import Receipt, Secret, Send, Traits, Unsuitable
+from broker.provider.contract import Lookup, Receipt, Secret, Send, Traits, Unsuitable
 from broker.provider.smpp import MOST_PASSWORD, Dialect, SmppKeys, SmppSession, check_keys, compose_text, narrow, read_report
 from broker.provider.smpp import measure as measure_text
 from broker.smpp.pdu import DataSm, DeliverSm, SubmitSm
@@ -27,7 +27,7 @@ from broker.words.clock import DAY, MINUTE
 from broker.words.message import Message
 from broker.words.money import MICRO
 from broker.words.outcome import OutcomeClass
-from broker.words.receipt import ReceiptClass
+from broker.words.receipt import FINAL_RECEIPTS, ReceiptClass
 from broker.words.settings import Duration, Url
 
 from .commands import OPTIONS, PREFIXES, write_text
@@ -38,8 +38,10 @@ __all__ = ["balance", "build", "parse", "parse_balance", "parse_price", "parse_q
 TITLE = "SMSC.ru, Russia (SMPP, ten channels)"
 MANUAL = "https://smsc.ru/api/smpp/ (a page without a date; read 2026-11)"
 
-COST, COUNT = 0x2000, 0x2002
-"""Parameters of a receipt: what it cost, "n.nnnn", and how many parts it had. (0x2001 says which channel it was.)"""
+COST, KIND, COUNT = 0x2000, 0x2001, 0x2002
+"""Parameters of a receipt: what it cost, "n.nnnn", which channel it was, and how many parts it had."""
+HLR = b"4"
+"""That channel's number of an HLR request."""
 
 
 class Config(SmppKeys, frozen=True, kw_only=True):
@@ -162,8 +164,14 @@ def read_receipt(config: Config, report: Report, pdu: DeliverSm | DataSm) -> Rec
         detail=detail or None,
         cost=read_cost(pdu.tlvs),
         segments=read_count(pdu.tlvs),
-        lookup=read_lookup(report),
+        lookup=read_lookup(report) or _find_bare(report, receipt, pdu.tlvs),
     )
+
+
+def _find_bare(report: Report, receipt: Receipt, tlvs: Sequence[Tlv]) -> Lookup | None:
+    """What an HLR request came to where nothing of the network is said: the page's own example has neither country nor operator."""
+    is_lookup = (find_value(tlvs, KIND) or b"").partition(b"\0")[0] == HLR
+    return Lookup((report.stat or "unknown").lower(), code=report.err) if is_lookup and receipt.class_ in FINAL_RECEIPTS else None
 
 
 def read_cost(tlvs: Sequence[Tlv]) -> int | None:

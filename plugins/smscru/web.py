@@ -8,14 +8,15 @@ import re
 from collections.abc import Mapping, Sequence
 from decimal import ROUND_DOWN, Decimal, InvalidOperation
 from typing import Any, Protocol
-from urllib.parse import parse_qsl, urlencode
+from urllib.parse import parse_qsl, unquote_plus, urlencode
 
 import msgspec
 
 from broker.provider.contract import Ask, Balance, Call, CallbackAnswer, CallbackRequest, Outcome, Parsed, Receipt, Reply, Secret, Send
+from broker.smpp.statuses import STATS
 from broker.words.money import MICRO
 from broker.words.outcome import OutcomeClass
-from broker.words.receipt import Lookup, ReceiptClass
+from broker.words.receipt import FINAL_RECEIPTS, Lookup, ReceiptClass
 
 ERRORS: Mapping[str, tuple[OutcomeClass, str]] = {
     "1": ("misconfigured", "the provider misses a parameter, or cannot read one"),
@@ -169,15 +170,16 @@ def parse_query(config: Account, reply: Reply, asks: Sequence[Ask]) -> list[Rece
     status = _read_text((found or {}).get("status"))
     if found is None or status not in STATUSES:
         return [Receipt("query_error", ref, code=_read_text((found or {}).get("error_code")) or None)]
-    return [Receipt(STATUSES[status], ref, code=status, lookup=_read_lookup(found, status))]
+    return [Receipt(STATUSES[status], ref, code=status, lookup=_read_lookup(found, _STATUS_WORDS.get(status)))]
 
 
-def _read_lookup(found: Mapping[str, Any], status: str) -> Lookup | None:
-    if status not in _STATUS_WORDS or not found.keys() & {"mcc", "mnc", "cn", "net"}:
+def _read_lookup(found: Mapping[str, Any], word: str | None) -> Lookup | None:
+    """What the fields say of the number; None for a fate that is not final yet, and for fields that say nothing of a number."""
+    if word is None or not found.keys() & {"mcc", "mnc", "cn", "net"}:
         return None
     said = {key: _read_text(found.get(key)).strip() for key in ("mcc", "mnc", "cn", "net", "rcn", "rnet", "err")}
     return Lookup(
-        _STATUS_WORDS[status],
+        word,
         country=said["cn"] or None,
         network=said["mcc"] + said["mnc"].rjust(2, "0") if said["mcc"] else None,
         operator=said["net"] or None,
@@ -190,17 +192,36 @@ def _read_lookup(found: Mapping[str, Any], status: str) -> Lookup | None:
 
 
 def receipts(config: Account, request: CallbackRequest, now: int) -> Parsed:
-    """What the provider sends to a handler of its account's settings: `id` and `status` count, where both are there.
+    """What the provider sends to a handler of its account's settings: the fate of `id`, and what an HLR request found.
 
-    Neither is documented, so nothing else is read, and what cannot be read changes nothing; query_sm confirms. Answered 200 in any case.
+    No page names the parameters. `status` (or `stat`) is believed where it is a number of the page "Статусы сообщений" or a word of
+    SMPP's receipts; a call that does not say so only tells that there is news of `id`, and the provider is asked. Answered 200 in any case.
     """
-    said: dict[str, str] = {}
-    for text in (request.query, request.body.decode("latin-1") if len(request.body) <= 65_536 else ""):
-        for key, value in parse_qsl(text, max_num_fields=64) if text.count("&") < 64 else ():
-            said.setdefault(key.lower(), value)
-    ref, status = said.get("id", ""), said.get("status", "")
-    if not _is_id(ref) or status not in STATUSES or status == "-3":
+    said = _read_call(request)
+    ref, status = said.get("id", ""), said.get("status") or said.get("stat") or ""
+    if not _is_id(ref) or status == "-3":
         return Parsed(answer=CallbackAnswer())
+    class_ = STATUSES.get(status) or STATS.get(status.upper())
+    if class_ is None or class_ == "unrecognised":
+        news = Receipt("unrecognised", ref, request.token, detail="the call does not say what: the provider is asked")
+        return Parsed((news,))
     error = said.get("err", "")
     detail = f"err {error}" if error.isdecimal() and error.strip("0") and len(error) < 5 else None
-    return Parsed((Receipt(STATUSES[status], ref, request.token, code=status, detail=detail),))
+    word = _STATUS_WORDS.get(status) or (status.lower() if class_ in FINAL_RECEIPTS and status.isalpha() else None)
+    return Parsed((Receipt(class_, ref, request.token, code=status, detail=detail, lookup=_read_lookup(said, word)),))
+
+
+def _read_call(request: CallbackRequest) -> dict[str, str]:
+    """The parameters of query and body by their name in lower case, the first of each; of an HLR result never the subscriber's own."""
+    said: dict[str, str] = {}
+    for text in (request.query, request.body.decode("latin-1") if len(request.body) <= 65_536 else ""):
+        for key, value in _split(text) if text.count("&") < 64 else ():
+            said.setdefault(key.lower(), unquote_plus(value) if " " not in value else value)  # names are urlencoded by themselves as well
+    return {key: value for key, value in said.items() if key not in ("imsi", "msc")}
+
+
+def _split(text: str) -> list[tuple[str, str]]:
+    try:
+        return parse_qsl(text, errors="strict", max_num_fields=64)
+    except UnicodeDecodeError:  # the provider's own charset, where a request says no other
+        return parse_qsl(text, encoding="windows-1251", errors="replace", max_num_fields=64)

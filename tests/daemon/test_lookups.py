@@ -1,6 +1,8 @@
 """Lookups in a whole broker: what is told, what rules make of it, one request for many who ask (CONTRACT §6, §10, `lookup.done`)."""
 
 import json
+import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,6 +16,7 @@ from broker.provider.contract import Lookup, Receipt
 from broker.words.clock import DAY
 from tests.daemon.conftest import MakeHouse
 from tests.daemon.house import SECRET, TO, House, Toml, loopback, path_of, rule
+from tests.daemon.site import Site, with_callbacks
 from tests.daemon.test_channels import record
 
 OTHER = "+886987654321"
@@ -73,6 +76,51 @@ async def test_the_providers_themselves(
     (told,) = house.told("lookup.done")
     assert {key: told["result"][key] for key in result} == result
     assert house.ex.lookups.find_network(house.ex, number) == result["network"]
+
+
+RU = "+79161234567"
+
+
+async def test_the_document_s_own_receipt_which_it_cuts_short(
+    make_house: MakeHouse, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """smscru.txt, "Отправка HLR-запроса": `id:855469 stat:DELIVRD err:000 imsi:250023012345678`, and nothing of the network."""
+    account = {"plugin": "smscru", "host": "twin", "username": "demo", "password": SECRET[:8]}
+    house = await make_house({"providers": {"twin": account}}, {"twin": {}})
+    monkeypatch.setattr(sys.modules[type(house.twins["twin"]).__module__], "HLR", "imsi:250023012345678")
+    await trio.sleep(5)
+    await house.until(await look_up(house, RU), "delivered", within=120)
+    (told,) = house.told("lookup.done")
+    assert told["result"] == {"status": "delivrd", "country": None, "network": None, "operator": None, "roaming": None, "code": "000"}
+    assert "250023012345678" not in json.dumps(house.told("lookup.done", "message.delivered"))
+
+
+WEB: Toml = {"plugin": "smscru", "host": "twin", "http_url": "http://twin", "username": "demo", "password": SECRET[:8], "query": ["10m"]}
+CALLS = {  # what comes to the handler → how long it may take until the result is known
+    "status=1&err=0&imsi=250023012345678&mcc=250&mnc=02&cn=Russian+Federation&net=MegaFON%2Bopen%2BJoint%2BStock%2BCompany": 0.1,
+    "status=DELIVRD&mcc=250&mnc=02&cn=Russian+Federation&net=MegaFON+open+Joint+Stock+Company&err=0": 0.1,
+    "status=1": 1.5,  # final, and nothing of the network: it is asked for
+    "": 1.5,
+    "status=what": 1.5,
+}
+
+
+@pytest.mark.parametrize("call", CALLS)
+async def test_a_result_at_the_http_handler(call: str, make_house: MakeHouse, autojump_clock: MockClock, tmp_path: Path) -> None:
+    """smscru.txt: it comes "как по SMPP-подключению, так и по HTTP на свой обработчик", by parameters that no page names."""
+    site = Site(await make_house(with_callbacks(str(tmp_path), providers={"twin": WEB}), {"twin": {"password": SECRET[:8]}}))
+    house = site.house
+    await trio.sleep(5)
+    id_ = await look_up(house, RU)
+    await house.until(id_, "sent", within=1)
+    said = await site.call(f"{await site.base('twin')}?id=855469&phone={RU[1:]}&{call}")
+    assert said.status == 200
+    await house.until(id_, "delivered", within=CALLS[call])
+    (told,) = house.told("lookup.done")
+    assert told["result"] == {
+        "status": "delivrd", "country": "Russian Federation", "network": "25002", "operator": "MegaFON open Joint Stock Company",
+        "roaming": None, "code": "0",
+    }  # fmt: skip
 
 
 async def test_nothing_found_is_told_too(make_house: MakeHouse, autojump_clock: MockClock) -> None:

@@ -13,8 +13,8 @@ from broker.provider.smpp_twin import SmscTwin
 from tests.plugins import golden
 from tests.plugins import test_golden as games
 from tests.plugins.test_smscru import PLUGIN, make, make_config, make_twin
-from tests.plugins.test_smscru import URL as SMSCRU_URL
-from tests.plugins.test_smscru import reach as reach_smscru
+from tests.plugins.test_smscru_web import URL as SMSCRU_URL
+from tests.plugins.test_smscru_web import reach as reach_smscru
 from tests.smpp_session.rig import bound, make_valid
 
 Seen = dict[str, str]
