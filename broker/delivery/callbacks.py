@@ -178,9 +178,9 @@ class Callbacks:
             flight.attempt.token = token if len(flights) == 1 else f"{token}.{mark_of(flight.message.to)}"
 
     def find_url(self, attempt: Attempt) -> str | None:
-        """What the provider may call about an attempt that has a token, None where the way has gone since."""
+        """What the provider may call about an attempt, None where it has no token, or the way has gone since."""
         held = self._passes.get(attempt.provider)
-        if held is None or not self.is_open:
+        if held is None or not self.is_open or not attempt.token:
             return None
         return f"{self._find_base(attempt.provider, held)}/{attempt.token.partition('.')[0]}"
 

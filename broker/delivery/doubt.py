@@ -156,7 +156,8 @@ def start_replay(ex: Exchange, lane: "Lane", message: Message, attempt: Attempt,
 async def replay(ex: Exchange, lane: "Lane", message: Message, attempt: Attempt) -> None:
     """Send the very same request again, and take its answer as proof of the first where it is one."""
     answers: list[Outcome] = []
-    send = Send(date(message, ex.clock), attempt.id, attempt.n, attempt.sender, attempt.key)
+    url = ex.callbacks.find_url(attempt) if ex.callbacks is not None else None
+    send = Send(date(message, ex.clock), attempt.id, attempt.n, attempt.sender, attempt.key, url)
     failpoint("replay.sending")
     lane.carrier.in_use += 1
     try:

@@ -42,6 +42,6 @@ class Flight(msgspec.Struct, gc=False):
     def make_send(self) -> Send:
         """What the plugin is handed."""
         attempt, callbacks = self.attempt, self.lane.ex.callbacks
-        url = callbacks.find_url(attempt) if callbacks is not None and attempt.token else None
+        url = callbacks.find_url(attempt) if callbacks is not None else None
         message = date(self.message, self.lane.ex.clock)
         return Send(message, attempt.id, attempt.n, attempt.sender, attempt.key, url, attempt.channel, self.body)

@@ -1,9 +1,10 @@
 """A provider of the crash test that calls back: a process of its own that takes messages as Mitake does, and pushes what became of them.
 
-`python -m tests.crash.pusher LEDGER BOOK SEED CALLBACKS` prints its port; CALLBACKS is the broker's listener. LEDGER gets `formosa text` of
-every message before a byte of its answer leaves; BOOK one line for each call that was answered with 2xx: `receipt formosa msgid class` and,
-for what a handset wrote to Tatango's account `north`, `inbound north 1/1 text`. What is not answered so is called again until it is.
-SIGUSR1: no more faults, no more inbound messages.
+`python -m tests.crash.pusher LEDGER BOOK SEED CALLBACKS` prints its port; CALLBACKS is the broker's listener. The account `formosa` speaks
+the old API; `taipei` the current one, and knows a message again by its `clientid`. LEDGER gets `account text` of every message before a
+byte of its answer leaves; BOOK one line for each call that was answered with 2xx: `receipt account msgid class` and, for what a handset
+wrote to Tatango's account `north`, `inbound north 1/1 text`. What is not answered so is called again until it is. SIGUSR1: no more
+faults, no more inbound messages.
 """
 
 import os
@@ -19,6 +20,8 @@ from tests.crash.web import Asked, Said, open_book, open_door, port_of, serve_we
 SECRET = "c4n4ry00000000000000000000000000"
 """`callback_secret` of every account here."""
 REFUSE, SWALLOW, CUT = 0.04, 0.03, 0.02
+LOST, LATE = 0.4, 6.0
+"""Of that account's answers that knows repeats; after so many seconds the receipt of a lost one comes: till then only a repeat tells."""
 FATES = (("DELIVRD", "4", "delivered"),) * 8 + (
     ("UNDELIV", "6", "undelivered"),
     ("EXPIRED", "8", "expired"),
@@ -30,7 +33,7 @@ INBOUND_EVERY = 0.1
 
 
 class Pusher:
-    """Both accounts. `rng` decides the faults."""
+    """All accounts. `rng` decides the faults."""
 
     def __init__(self, ledger: int, book: int, rng: random.Random, callbacks: int, nursery: trio.Nursery) -> None:
         self._ledger, self._book, self._rng = ledger, book, rng
@@ -38,37 +41,56 @@ class Pusher:
         self._nursery = nursery
         self._last = 0x0500000
         self._calls = trio.CapacityLimiter(8)
+        self._known: dict[str, str] = {}
+        self._calmed = trio.Event()
         self.is_calm = False
 
     def calm(self) -> None:
         """No more faults."""
         self.is_calm = True
+        self._calmed.set()
 
     async def answer(self, asked: Asked) -> Said:
         """The answer to one request of the broker's."""
-        fields = {name: values[0] for name, values in parse_qs(urlsplit(asked.target).query).items()}
-        if "/SmQueryGet.asp" in asked.target:
+        account = asked.target[1:].partition("/")[0]
+        if "/SmQuery" in asked.target:
             return 200, b"AccountPoint=900000\r\n", "whole"
+        sent = urlsplit(asked.target).query if account == "formosa" else asked.body.decode()
+        fields = {name: values[0] for name, values in parse_qs(sent).items()}
+        key = fields.get("clientid", "1")
         luck = 1.0 if self.is_calm else self._rng.random()
         await trio.sleep(self._rng.random() * 0.02)
         if luck < REFUSE:
-            return 200, b"[1]\r\nstatuscode=r\r\n", "whole"
-        os.write(self._ledger, f"formosa {fields['smbody']}\n".encode())
-        self._last += 1
-        ref = f"{self._last:010d}"
-        is_early = self._rng.random() < EARLY
-        self._nursery.start_soon(self._report, ref, fields, 0 if is_early else self._rng.random() * 0.8)
+            return 200, f"[{key}]\r\nstatuscode=r\r\n".encode(), "whole"
+        known = self._known.get(key)
+        ref = known or self._take(account, fields)
+        if known is None and account == "taipei":
+            self._known[key] = ref
+        fate = self._find_fate(luck, LOST if account == "taipei" else SWALLOW)
+        if known is None:
+            delay = LATE if account == "taipei" and fate != "whole" else 0 if self._rng.random() < EARLY else self._rng.random() * 0.8
+            self._nursery.start_soon(self._report, account, ref, fields, delay)
         await trio.sleep(self._rng.random() * 0.02)
-        fate = "none" if luck < REFUSE + SWALLOW else "half" if luck < REFUSE + SWALLOW + CUT else "whole"
-        return 200, f"[1]\r\nmsgid={ref}\r\nstatuscode=1\r\nAccountPoint=900000\r\n".encode(), fate
+        again = "Duplicate=Y\r\n" if known else ""
+        return 200, f"[{key}]\r\nmsgid={ref}\r\nstatuscode=1\r\n{again}AccountPoint=900000\r\n".encode(), fate
 
-    async def _report(self, ref: str, fields: dict[str, str], delay: float) -> None:
-        await trio.sleep(delay)
+    def _take(self, account: str, fields: dict[str, str]) -> str:
+        """The message is on the phone; its id."""
+        os.write(self._ledger, f"{account} {fields['smbody']}\n".encode())
+        self._last += 1
+        return f"{self._last:010d}"
+
+    def _find_fate(self, luck: float, swallow: float) -> str:
+        return "none" if luck < REFUSE + swallow else "half" if luck < REFUSE + swallow + CUT else "whole"
+
+    async def _report(self, account: str, ref: str, fields: dict[str, str], delay: float) -> None:
+        with trio.move_on_after(delay):
+            await self._calmed.wait()
         word, flag, class_ = self._rng.choice(FATES)
         query = urlencode({"msgid": ref, "dstaddr": fields["dstaddr"], "statusstr": word, "StatusFlag": flag})
         target = f"{urlsplit(fields['response']).path}?{query}"
         for _ in range(2 if self._rng.random() < REPEAT else 1):
-            await self._push(f"GET {target}", b"", f"receipt formosa {ref} {class_}")
+            await self._push(f"GET {target}", b"", f"receipt {account} {ref} {class_}")
 
     async def write_in(self) -> None:
         """Handsets write to us until it is calm."""

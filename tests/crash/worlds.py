@@ -76,11 +76,11 @@ udh_bits = 16
 {more}
 """
 _MITAKE = """
-[providers.formosa]
+[providers.{name}]
 plugin = "mitake"
 username = "crash"
-password = "c4n4ry-crash-formosa"
-url = "http://127.0.0.1:{pusher}/formosa"
+password = "c4n4ry-crash-{name}"
+url = "http://127.0.0.1:{pusher}/{name}"
 callback_secret = "{secret}"
 """
 _HOOKS = """
@@ -182,7 +182,7 @@ async def _make_smpp(world: World) -> str:
 
 
 async def _make_hooks(world: World) -> str:
-    """Mitake and Tatango that call back, an SMSC, and an endpoint that gets every status and every inbound message."""
+    """Mitake by both of its APIs and Tatango that call back, an SMSC, and an endpoint that gets every status and every inbound message."""
     world.has_hooks = True
     callbacks = find_port()
     (handset,) = await world.start("handset", world.ledger, world.seed)
@@ -190,9 +190,10 @@ async def _make_hooks(world: World) -> str:
     (pusher,) = await world.start("pusher", world.ledger, world.book, world.seed, callbacks)
     (endpoint,) = await world.start("endpoint", world.book, world.seed)
     use = {
-        "formosa": _MITAKE.format(pusher=pusher, secret=SECRET),
+        "formosa": _MITAKE.format(name="formosa", pusher=pusher, secret=SECRET),
         "west": _SMPP.format(name="west", port=west, more="binds = 2"),
         "north": _TATANGO.format(name="north", handset=handset) + f'callback_secret = "{SECRET}"\n',
+        "taipei": _MITAKE.format(name="taipei", pusher=pusher, secret=SECRET) + 'api = "mtk"\n',
     }
     return world.write(use, _HOOKS.format(callbacks=callbacks, endpoint=endpoint, user=getpass.getuser()), timeout="3s", validity="12s")
 

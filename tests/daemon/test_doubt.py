@@ -1,5 +1,6 @@
 """In doubt under `hold`: at most one copy, resolved by proof or a person, else `unknown`; and what a restart makes of an open attempt."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -8,6 +9,7 @@ from trio.testing import MockClock
 
 from tests.daemon.conftest import MakeHouse
 from tests.daemon.house import House, loopback, mitake, path_of, rule, subito
+from tests.daemon.site import with_callbacks
 
 MINUTE = 60.0
 
@@ -160,6 +162,21 @@ async def test_a_repeat_of_a_key_at_the_provider_is_proof_and_no_second_copy(mak
     assert reply["attempts"][0]["provider_refs"] == [house.twins["north"].sent[0][2]]
     await house.until(id_, "delivered", within=60)
     assert house.ex.lanes["north"].ledger.buckets["points"].reserved == 0
+
+
+async def test_a_repeat_says_where_to_call_as_the_first_request_did(
+    make_house: MakeHouse, autojump_clock: MockClock, tmp_path: Path
+) -> None:
+    north = mitake("north", api="mtk", query=["24h"])
+    house = await make_house(with_callbacks(str(tmp_path), providers={"north": north}), {"north": {"answers": ["html"]}})
+    id_ = await house.take(to="+886912345678")
+    await house.until(id_, "in_doubt", within=1)
+    reply = await house.until(id_, "sent", within=9)  # the first was not taken: the repeat is what the provider has
+    assert [each["state"] for each in reply["attempts"]] == ["accepted"]
+    [taken] = house.twins["north"]._taken.values()
+    attempt = house.query.find_attempts(id_)[0]
+    assert attempt.token
+    assert taken.fields["response"].endswith(f"/{attempt.token}")
 
 
 async def test_no_repeat_after_validity(make_house: MakeHouse, autojump_clock: MockClock) -> None:
