@@ -18,7 +18,7 @@ from broker.delivery.lookups import is_asked_soon
 from broker.delivery.partial import debit, find_ref, hold
 from broker.delivery.receipts import claim
 from broker.policy import Decision, decide, prove_all
-from broker.policy.doubt import find_due, judge_replay, plan_doubt
+from broker.policy.doubt import find_due, judge_replay, may_be_repeated, plan_doubt
 from broker.policy.polls import find_next_query
 from broker.provider.contract import Send, Unstored
 from broker.store.contract import Answer, Change, Shut, Step
@@ -50,8 +50,7 @@ def look_at_doubt(ex: Exchange, message: Message, now: int) -> None:
     attempt = next((each for each in reversed(attempts) if each.state == "in_doubt"), None)
     copies = sum(each.state in COPIES for each in attempts)
     lane = None if attempt is None else ex.lanes.get(attempt.provider)
-    # By another channel than its own the text is the rule's, which may have changed: then a repeat would be another message.
-    memory = 0 if lane is None or attempt is None or attempt.channel is not None else lane.traits.memory
+    memory = _find_memory(lane, attempt)
     due = "end" if attempt is None else find_due(attempt, copies, memory, now)
     if attempt is None or due == "end":
         end_doubt(ex, message, attempts, now)
@@ -71,6 +70,12 @@ def look_at_doubt(ex: Exchange, message: Message, now: int) -> None:
             # Others took its turn: soon again, a little spread, not only when the next look is due.
             step.change.next_at = min(at, now + AGAIN + 11 * AGAIN * ex.draw() // 1_000_000)
     ex.journal.put(step)
+
+
+def _find_memory(lane: "Lane | None", attempt: Attempt | None) -> int:
+    """Milliseconds for which the provider knows a repeat of this attempt's request."""
+    # By another channel than its own the text is the rule's, which may have changed: then a repeat would be another message.
+    return 0 if lane is None or attempt is None or attempt.channel is not None else lane.traits.memory
 
 
 def hold_poison(ex: Exchange, message: Message, attempt: Attempt) -> None:
@@ -189,7 +194,8 @@ async def refute(ex: Exchange, lane: "Lane", attempt_id: str, outcome: Outcome) 
     """The answer to an attempt of `lane`'s came late, and refuses it: return when that is durable, or no attempt is in doubt any more.
 
     An attempt that was abandoned becomes a refused one, and its message stays what it is: another copy was sent. `outcome` in doubt: of
-    some parts it is known that they were refused, of others that they were taken. Raises Unstored.
+    some parts it is known that they were refused, of others that they were taken. Where the request may have been repeated meanwhile,
+    nothing follows from it. Raises Unstored.
     """
     id_, _, n = attempt_id.rpartition("/")
     while True:
@@ -209,6 +215,8 @@ async def refute(ex: Exchange, lane: "Lane", attempt_id: str, outcome: Outcome) 
             if attempt.state != "in_doubt" or live.message.status != "in_doubt" or ex.now() >= live.message.valid_until:
                 return  # it waits for a person by now, or its end does not hang on this
             hold(ex, lane, live.message, attempt, outcome, heard)
+        elif may_be_repeated(attempt, _find_memory(lane, attempt), ex.now()):
+            return  # a repeat of the refused request may have been taken: that one's answer is the proof, or there is none
         elif attempt.state == "in_doubt":
             resolve_refused(ex, live.message, attempt, detail, heard, outcome)
         else:

@@ -253,7 +253,10 @@ class Orders:
         if not doubted:
             raise Refused("not_in_doubt", f"the message is {message.status}; none of its attempts is in doubt", "id")
         attempt = doubted[-1]
-
+        lane = self.ex.lanes.get(attempt.provider)
+        if outcome == "not-sent" and lane is not None and id_ in lane.repeated:
+            reply(_STALE)  # the request is being repeated this very moment: nobody can know what becomes of that
+            return
 
         def heard(status: str | None) -> None:
             reply(_STALE if status is None else {"ok": True, "id": id_, "status": status})

@@ -62,6 +62,12 @@ def find_due(attempt: Attempt, copies: int, memory: int, now: int) -> Kind | Non
     return None
 
 
+def may_be_repeated(attempt: Attempt, memory: int, now: int) -> bool:
+    """True where the request of this attempt may have been sent again by now: a late refusal of the first one then proves nothing."""
+    begun = attempt.closed_at or attempt.opened_at
+    return now >= begun + REPLAYS[0] and begun + REPLAYS[0] <= attempt.opened_at + _find_memory(attempt.doubt, memory) - MARGIN
+
+
 def _find_memory(policy: DoubtPolicy, memory: int) -> int:
     """A reload may have given the account another API since: the provider knows again only what reached it by one that lets it."""
     return memory if policy.memory is None else min(memory, policy.memory)

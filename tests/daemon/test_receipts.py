@@ -322,6 +322,25 @@ async def test_a_late_refusal_of_what_was_abandoned(make_house: MakeHouse, autoj
     assert len(session(house).sent) == len(session(house, "b").sent) == 1
 
 
+async def test_a_late_refusal_while_the_request_is_repeated_proves_nothing(make_house: MakeHouse, autojump_clock: MockClock) -> None:
+    """The provider refuses what came first, takes the repeat, and whoever believed the refusal would send a second copy."""
+    house = await make_house({"providers": {"a": hand(memory=43_200_000), "b": hand()}, "rules": [rule("a", "b")]})
+    id_ = await take(house)
+    session(house).answer(f"{id_}/1", Outcome("in_doubt"))
+    await house.until(id_, "in_doubt")
+    await trio.sleep(3)
+    assert len(session(house).sent) == 2
+    port = session(house).port
+    assert port is not None
+    await port.refute(f"{id_}/1", Outcome("unavailable", "8"))
+    assert (await house.order("resolve", id=id_, outcome="not-sent"))["error"]["code"] == "unavailable"
+    await trio.sleep(1)
+    assert (house.find(id_), len(session(house, "b").sent)) == ("in_doubt", 0)
+    session(house).answer(f"{id_}/1", Outcome("accepted", "0", None, ("88",)))
+    reply = await house.until(id_, "sent")
+    assert [(each["provider"], each["state"]) for each in reply["attempts"]] == [("a", "accepted")]
+
+
 async def test_a_late_refusal_that_cannot_be_written(house: House, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch) -> None:
     id_ = await take(house)
     session(house).answer(f"{id_}/1", Outcome("in_doubt"))

@@ -16,10 +16,11 @@ MANUAL = "none; see this file"
 
 
 class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`poll`: it may be asked; `splits`: it sends one part for each segment; `callback`: receipts come by themselves."""
+    """`poll`: it may be asked; `splits`: it sends one part for each segment; `memory`: milliseconds for which it knows a key again."""
 
     poll: bool = False
     splits: bool = False
+    memory: int = 0
 
 
 TRAITS = Traits(senders=frozenset({"none", "alphanumeric", "numeric"}), batch=100, receipts=("callback",), by_ref=True, ask_batch=100)
@@ -73,4 +74,6 @@ def open_session(config: Config, name: str) -> HandSession:
 
 def traits(config: Config) -> Traits:
     receipts = ("callback", "poll") if config.poll else ("callback",)
-    return msgspec.structs.replace(TRAITS, receipts=receipts, splits="broker" if config.splits else "provider")
+    doubt = frozenset({"token", "key"} if config.memory else ())
+    splits = "broker" if config.splits else "provider"
+    return msgspec.structs.replace(TRAITS, receipts=receipts, splits=splits, idempotency=config.memory, doubt=doubt)
