@@ -129,7 +129,7 @@ class Stage:
 
     async def _start(self) -> None:
         self._life = Life(
-            Path("/model"), self._folder / "broker.db", lambda: EPOCH + round(trio.current_time() * 1000), lambda: 500_000, lambda: 0.0
+            Path("/model"), self._folder / "broker.db", lambda: EPOCH + round(trio.current_time() * 1000), lambda: 500_000
         )
         await self._nursery.start(self._life.run, lambda _conn: None)
 

@@ -10,7 +10,7 @@ import trio
 
 from broker.api.feed_pages import Subscription, View
 from tests.sim.chance import stream
-from tests.sim.front import ABROAD, PHONES
+from tests.sim.front import ABROAD, PHONES, Front
 from tests.sim.life import Local
 from tests.sim.network import name_of
 from tests.sim.setups import LIMITS
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 GONE = (OSError, EOFError, trio.BrokenResourceError, trio.ClosedResourceError)
 PASSING = frozenset({"stopping", "unavailable", "outcome_unknown", "queue_full"})
+ACTS = ("crash", "point", "point", "disk", "end", "reload", "flip", "credit", "full", "clock")
+"""What may happen to machines and accounts; in each world some of these do."""
 REFUSED = frozenset({"no_route", "suppressed"})
 
 
@@ -32,6 +34,8 @@ def start_all(world: "World", nursery: trio.Nursery) -> None:
         nursery.start_soon(Subscriber(world, n).run)
     if rng.random() < 0.7:
         nursery.start_soon(Person(world).run)
+    if rng.random() < 0.4:
+        nursery.start_soon(Handset(world).run)
     nursery.start_soon(Nature(world).run)
 
 
@@ -235,13 +239,36 @@ class Person:
             return
 
 
+class Handset:
+    """Somebody who writes to our numbers."""
+
+    def __init__(self, world: "World") -> None:
+        self.world = world
+        self.rng = stream(world.seed, "handset")
+
+    async def run(self) -> None:
+        """A few texts, some of them long."""
+        world, rng = self.world, self.rng
+        for n in range(rng.randint(1, 4)):
+            await trio.sleep(rng.choice((0.0, 0.3, 2.0)))
+            text = f"mo{n} {'y' * rng.choice((0, 0, 200))}"
+            provider = world.providers[rng.choice(list(world.providers))]
+            if not isinstance(provider, Front):
+                provider.text_in(text)
+            elif provider.name == "t" and world.life is not None and world.life.daemon.ready.is_set():
+                callbacks = world.life.ex.callbacks
+                url = callbacks.list_urls().get("t") if callbacks is not None and callbacks.is_open else None
+                if url is not None:
+                    await provider.text_in(url, text)
+
+
 class Nature:
     """What happens to machines and accounts."""
 
     def __init__(self, world: "World") -> None:
         self.world = world
         self.rng = stream(world.seed, "nature")
-        self._acts = [act for act in ("crash", "point", "point", "disk", "end", "reload", "flip", "credit") if self.rng.random() < 0.5]
+        self._acts = world.acts
 
     async def run(self) -> None:
         """One blow after the other, a few in all."""
@@ -260,7 +287,13 @@ class Nature:
             world.pick_config()
             await order(world, op="reload")
         elif act == "flip":
-            world.providers[rng.choice(list(world.providers))].flip()
+            rng.choice([*world.providers.values(), world.outside]).flip()
+        elif act == "full":
+            world.disk.is_full = True
+            await trio.sleep(rng.choice((0.2, 2.0, 6.0)))
+            world.disk.is_full = False
+        elif act == "clock":
+            world.drift = rng.choice((-7_200_000, -4_000, 0, 3_000, 60_000, 7_200_000))
         else:
             self._top_up()
 

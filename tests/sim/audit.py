@@ -90,9 +90,9 @@ class Audit:
             self.last_seq = seq
             self.events[seq] = body
             self._digest.update(f"{seq} {body}\n".encode())
-            if id_ is not None:
+            if id_ is not None and (event := json.loads(body))["type"].startswith("message."):
                 touched[id_] = None
-                self._look_at_event(id_, json.loads(body))
+                self._look_at_event(id_, event)
         for id_ in touched:
             self._look_at_message(id_)
         self._look_at_all()

@@ -18,6 +18,7 @@ from plugins.subito.twin import Twin as SubitoTwin
 from plugins.tatango.twin import Twin as TatangoTwin
 from tests.daemon.house import SECRET
 from tests.sim.network import Ledger, Luck, name_of
+from tests.sim.wire import RequestReader, write_reply
 
 PAGE = b"<html><body>We shall be back soon</body></html>"
 STATUSES = {b"503": b"Unavailable", b"500": b"Error", b"429": b"Slow", b"502": b"Gateway"}
@@ -25,6 +26,8 @@ CALLING = 30.0
 """Seconds after a message in which a provider still calls about it: everything that it says is said by then, or not heard."""
 PHONES = tuple(f"+8869{n:08d}" for n in range(6))
 ABROAD = tuple(f"+1202555010{n}" for n in range(3))
+
+SENDER = "2025550199"
 
 CallBack = Callable[[Call], Awaitable[Reply | None]]
 """Makes a provider's call to the daemon; None where nobody answered."""
@@ -60,6 +63,7 @@ class Front:
         fates = {form: rng.choice(kind.bad) for phone in sorted(self.failing) for form in (phone, phone[1:])}
         settle = {} if name == "t" else {"settle": rng.choice((0, 1_000, 3_000))}
         self.twin = kind.twin(balance=rng.choice((3, 1000)), fates=fates, **settle, **dict(kind.account))
+        self.heard: list[str] = []
         self._call_back = call_back
         self._calling_until = 0.0
         self._bell = trio.lowlevel.ParkingLot()
@@ -103,24 +107,11 @@ class Front:
             await trio.aclose_forcefully(stream)
 
     async def _converse(self, stream: trio.abc.Stream) -> None:
-        data = b""
-        while True:
-            while b"\r\n\r\n" not in data:
-                more = bytes(await stream.receive_some(65536))
-                if not more:
-                    return
-                data += more
-            head, _, data = data.partition(b"\r\n\r\n")
-            first, *rest = head.decode("latin-1").split("\r\n")
-            headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in rest)}
-            while len(data) < int(headers.get("content-length", 0)):
-                data += bytes(await stream.receive_some(65536))
-            body, data = data, b""
-            method, target, _ = first.split(" ")
-            path, _, query = target.partition("?")
+        reader = RequestReader(stream)
+        while (request := await reader.read()) is not None:
             self._ledger.begin(self.name)
             try:
-                may_go_on = await self._answer(stream, TwinRequest(method, path, query, headers, body))
+                may_go_on = await self._answer(stream, request)
             finally:
                 self._ledger.end(self.name)
             if not may_go_on:
@@ -138,7 +129,7 @@ class Front:
             await stream.send_all(b"HTTP/1.1 %b %b\r\nContent-Length: 0\r\n\r\n" % (code, STATUSES[code]))
             return True
         if fate == "page":
-            await stream.send_all(_write(TwinReply(200, (("Content-Type", "text/html"),), PAGE)))
+            await stream.send_all(write_reply(TwinReply(200, (("Content-Type", "text/html"),), PAGE)))
             return True
         if fate == "drop":
             await trio.sleep(10)
@@ -148,17 +139,17 @@ class Front:
             await trio.sleep(luck.rng.choice((2.0, 4.0, 9.0)))
         if fate == "code" and self._kind.is_send(request):
             self.twin.answers.append(luck.rng.choice(self._kind.codes))
-        answer = _write(self._take(request, at))
+        answer = write_reply(self._take(request, at))
         if fate == "swallow":
             await trio.sleep(10)
         if fate in ("swallow", "cut"):
             return False
         if fate == "page after":
-            answer = _write(TwinReply(200, (("Content-Type", "text/html"),), PAGE))
+            answer = write_reply(TwinReply(200, (("Content-Type", "text/html"),), PAGE))
         elif fate == "empty":
             answer = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
         elif fate == "garbage":
-            answer = _write(TwinReply(200, (), luck.rng.randbytes(20)))
+            answer = write_reply(TwinReply(200, (), luck.rng.randbytes(20)))
         await stream.send_all(answer[: len(answer) // 2] if fate == "half" else answer)
         return fate != "half"
 
@@ -195,25 +186,13 @@ class Front:
         if reply is not None and fate != "unheard":
             self.twin.hear(call, reply)
 
-
-def _write(reply: TwinReply) -> bytes:
-    headers = "".join(f"{name}: {value}\r\n" for name, value in reply.headers if name.lower() != "content-length")
-    return f"HTTP/1.1 {reply.status} x\r\n{headers}Content-Length: {len(reply.body)}\r\n\r\n".encode() + reply.body
-
-
-async def post(stream: trio.SocketStream, call: Call) -> Reply | None:
-    """Make one call on that connection: the answer, None where it ended without one. Raises trio.BrokenResourceError."""
-    target = "/" + call.url.split("/in/", 1)[1]
-    lines = "".join(f"{name}: {value}\r\n" for name, value in call.headers)
-    head = f"{call.method} {target} HTTP/1.1\r\nHost: sim.example.org\r\n{lines}Content-Length: {len(call.body)}\r\n\r\n"
-    await stream.send_all(head.encode() + call.body)
-    data = b""
-    while True:
-        more = bytes(await stream.receive_some(65536))
-        if not more:
-            return None
-        data += more
-        head_, mark, body = data.partition(b"\r\n\r\n")
-        length = int(head_.lower().partition(b"content-length:")[2].partition(b"\r\n")[0] or 0)
-        if mark and len(body) >= length:
-            return Reply(int(data.split(b" ", 2)[1]), {}, body[:length])
+    async def text_in(self, url: str, text: str) -> None:
+        """Tell an inbound message, until it is heard; sometimes once more."""
+        call = self.twin.call(url, SENDER, text)
+        reply = None
+        while reply is None or reply.status != 200:
+            await trio.sleep(0.5)
+            reply = await self._call_back(call)
+        self.heard.append(text)
+        if self.luck.draw("again") is not None:
+            await self._call_back(call)

@@ -4,6 +4,8 @@ Doors are the real ones, over memory streams; COMMIT runs on the loop. After a c
 is gone with its connection.
 """
 
+import random
+import sqlite3
 import struct
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -18,9 +20,9 @@ from broker.api.feed_pages import Pages
 from broker.api.submit import SubmitDoor
 from broker.daemon import Daemon
 from broker.delivery.exchange import Exchange
-from broker.store.contract import Entry
+from broker.store.contract import Entry, Operation
 from broker.store.failpoints import fail
-from broker.store.journal import StoreBroken
+from broker.store.journal import StoreBroken, _is_intake
 from broker.store.ring import Ring
 from broker.store.sqlite import Writer
 from tests.daemon.house import Frame
@@ -103,6 +105,26 @@ class SimDaemon(Daemon):
         nursery.start_soon(self.pages.run_bell, lambda: 2)
 
 
+class Disk:
+    """The disk, which may be full: then it has room for what is small and closes something, and not always for that. Slow, too."""
+
+    def __init__(self, rng: random.Random) -> None:
+        self._rng = rng
+        self.is_full = self.may_fill = False
+        self.waits: tuple[float, ...] = (0.0,)
+
+    def find_wait(self) -> float:
+        """Seconds that the next COMMIT takes."""
+        return self._rng.choice(self.waits) if len(self.waits) > 1 else 0.0
+
+    def check(self, batch: Sequence[Operation], when: str) -> None:
+        """A batch is about to be committed. Raises sqlite3.OperationalError where there is no room."""
+        if self.is_full and when == "commit" and (self._rng.random() < 0.3 or any(_is_intake(op) for op in batch)):
+            error = sqlite3.OperationalError("no room, as the world has it")
+            error.sqlite_errorname = "SQLITE_FULL"
+            raise error
+
+
 class Fuse:
     """What happens at the N-th failpoint from when it was lit: the process dies, or its disk fails at the next point where one may."""
 
@@ -138,10 +160,20 @@ class Fuse:
 
 
 class Life:
-    """The daemon from a start to its end. `look` is called after every commit; `disk` says how long one takes, in seconds."""
+    """The daemon from a start to its end. `look` is called after every commit. Without a `disk` one takes no time, and there is room."""
 
-    def __init__(self, config: Path, store: Path, now: Callable[[], int], draw: Callable[[], int], disk: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        config: Path,
+        store: Path,
+        now: Callable[[], int],
+        draw: Callable[[], int],
+        *,
+        disk: Disk | None = None,
+        wall: Callable[[], int] | None = None,
+    ) -> None:
         self._disk = disk
+        self._wall = wall
         self._config = config
         self._store = store
         self._now = now
@@ -167,13 +199,27 @@ class Life:
                 super().push(entries)
                 life.look()
 
-        frame = Frame(self.daemon, self._store, self._now, self._draw, writer_type=LiveWriter, ring_type=LiveRing, runner=self._commit)
+        frame = Frame(
+            self.daemon,
+            self._store,
+            self._now,
+            self._draw,
+            wall=self._wall,
+            writer_type=LiveWriter,
+            ring_type=LiveRing,
+            runner=self._commit,
+        )
+        disk = self._disk
+        if disk is not None:
+            frame.journal._make_ballast = lambda: not disk.is_full  # type: ignore[method-assign]  # its file would be 16 MiB of our memory
         self.ex, self.journal, self.query = frame.ex, frame.journal, frame.query
         opened(frame.conn)
         try:
             with self._scope:
                 async with trio.open_nursery() as outer:
                     await outer.start(self.journal.run)
+                    if disk is not None and disk.may_fill:
+                        outer.start_soon(self.journal.watch_room)
                     async with trio.open_nursery() as nursery:
                         await self.daemon._start(self.ex, frame.writer, nursery, outer)
                         task_status.started()
@@ -186,7 +232,7 @@ class Life:
 
     async def _commit(self, work: Callable[[], None]) -> None:
         """COMMIT takes the time that the disk takes; a process that dies meanwhile has not committed."""
-        await trio.sleep(self._disk())
+        await trio.sleep(0.0 if self._disk is None else self._disk.find_wait())
         if self.is_dead:
             raise Killed
         work()

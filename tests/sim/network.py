@@ -10,7 +10,7 @@ from collections.abc import Callable, Container
 
 import trio
 
-from broker.provider.contract import Outcome, Port, Receipt, Send, Unstored
+from broker.provider.contract import Inbound, Outcome, Port, Receipt, Send, Unstored
 from broker.words.outcome import OutcomeClass
 from broker.words.receipt import ReceiptClass
 
@@ -20,6 +20,8 @@ REFUSALS: tuple[OutcomeClass, ...] = (
 )  # fmt: skip
 ENDS: tuple[ReceiptClass, ...] = ("delivered",) * 6 + ("undelivered", "expired", "canceled", "blocked")
 SAID: tuple[ReceiptClass, ...] = (*ENDS, "progress", "unrecognised")
+SENDER = "+886912345678"
+"""Whose inbound messages are."""
 
 _lines: dict[str, "Line"] = {}
 
@@ -99,7 +101,8 @@ class Line:
         self._nursery = nursery
         self._keys: dict[str, tuple[int, str]] = {}
         self._count = 0
-        self._outbox: list[tuple[float, int, Receipt]] = []
+        self._outbox: list[tuple[float, int, Receipt | Inbound]] = []
+        self.heard: list[str] = []
         self._bell = trio.lowlevel.ParkingLot()
         self._lot = trio.lowlevel.ParkingLot()
         _lines[name] = self
@@ -208,10 +211,16 @@ class Line:
             return
         self._push(luck.pause(0.02, 0.5, 3.0), Receipt(rng.choice(ENDS), ref))
 
-    def _push(self, after: float, receipt: Receipt) -> None:
+    def _push(self, after: float, receipt: Receipt | Inbound) -> None:
         self._count += 1
         self._outbox.append((trio.current_time() + after, self._count, receipt))
         self._bell.unpark_all()
+
+    def text_in(self, text: str) -> None:
+        """Deliver an inbound message, sometimes twice."""
+        given = Inbound(SENDER, text, "55501", f"mo{len(text)}-{text[:12]}")
+        for _ in range(1 + (self.luck.draw("again") is not None)):
+            self._push(self.luck.pause(0.0, 0.3), given)
 
     def list_told(self, known: Container[str]) -> dict[str, list[str]]:
         """What was acknowledged of each message that it really took, but for what says nothing, or nothing of an id in `known`."""
@@ -236,7 +245,7 @@ class Line:
                 if not self._outbox or mute or self.is_down:
                     await self._wait_for_news()
                     continue
-                due = min(self._outbox)
+                due = min(self._outbox, key=lambda each: each[:2])
                 wait = due[0] - trio.current_time()
                 if wait > 0:
                     with trio.move_on_after(wait):
@@ -248,10 +257,12 @@ class Line:
         with trio.move_on_after(1.0 if self.is_down else 3600):
             await self._bell.park()
 
-    async def _tell(self, sink: Port, due: tuple[float, int, Receipt]) -> None:
+    async def _tell(self, sink: Port, due: tuple[float, int, Receipt | Inbound]) -> None:
         receipt = due[2]
         try:
-            if receipt.code == "refute":
+            if isinstance(receipt, Inbound):
+                await sink((), [receipt])
+            elif receipt.code == "refute":
                 assert receipt.token is not None
                 await sink.refute(receipt.token, Outcome("rejected", "late", "a late answer"))
             else:
@@ -259,7 +270,10 @@ class Line:
         except Unstored:
             await trio.sleep(0.5)
             return
-        self.told.append(receipt)
+        if isinstance(receipt, Inbound):
+            self.heard.append(receipt.text)
+        else:
+            self.told.append(receipt)
         self._outbox.remove(due)
 
     async def _show_link(self, sink: Port) -> None:

@@ -22,6 +22,8 @@ LIMITS = {"hold": 1, "resend": 2, "failover": 2, "within": 2, "again": 9}
 """How many copies a message with that tag may have."""
 NAMES = ("a", "b", "c", "m", "s", "i", "t", "x", "y")
 """Every provider that there may be: sessions of our own (`tests.sim.line`), then Mitake, Subito, iSMS, Tatango and two SMSCs."""
+CLIENT = "unix:root"
+"""Every program of a world, whoever runs the test."""
 LINE = str(Path(__file__).with_name("line.py"))
 ON: tuple[Any, ...] = ("next", "fail", "hold", "retry", {"retry": 2, "then": "hold"}, {"retry": 1, "then": "fail"})
 
@@ -78,7 +80,15 @@ def draw_settings(family: int, variant: int) -> Toml:
     found: Toml = {"providers": {name: _draw_provider(name, rng, memory[name]) for name in there}, "rules": rules}
     if has_callbacks(family):
         found["callbacks"] = {"listen": "unix:/sim/cb", "public_url": "https://sim.example.org/in"}
+    if has_hooks(family):
+        found["inbound"] = [{"to": "http://outside/in", "cleartext": True, "secret": SECRET}]
+        found["clients"] = {CLIENT: {"webhook": "http://outside/status", "webhook_cleartext": True, "webhook_secret": SECRET}}
     return found
+
+
+def has_hooks(family: int) -> bool:
+    """True where statuses and inbound messages are handed on."""
+    return family % 4 == 1
 
 
 def has_callbacks(family: int) -> bool:

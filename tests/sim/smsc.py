@@ -27,6 +27,8 @@ CODES = (
 ENDS = ("DELIVRD",) * 6 + ("UNDELIV", "EXPIRED", "DELETED", "REJECTD")
 SAID = (*ENDS, "ACCEPTD", "UNKNOWN", "ENROUTE")
 
+SENDER = "886912345678"
+
 
 class Smsc(SmscTwin):
     """One SMSC, by the name of its account."""
@@ -46,8 +48,32 @@ class Smsc(SmscTwin):
         self.luck = Luck(rng)
         self.is_down = False
         self.told: list[tuple[str, str]] = []
+        self._unheard: dict[str, int] = {}
+        self._whose: dict[int, str] = {}
+        self._parcels: list[DeliverSm] = []  # kept, for their identity names them
         self._ledger = ledger
         self._nursery = nursery
+
+    @property
+    def heard(self) -> list[str]:
+        """The inbound messages that were acknowledged whole."""
+        return [text for text, left in self._unheard.items() if not left]
+
+    def text_in(self, text: str) -> None:
+        """Deliver an inbound message, in parts where it is long."""
+        octets = text.encode("utf-16-be")
+        pieces = [octets[at : at + 134] for at in range(0, len(octets), 134)]
+        self._unheard[text] = len(pieces)
+        reference = len(self._unheard) & 0xFF
+        for n, piece in enumerate(pieces, 1):
+            header = bytes((5, 0, 3, reference, len(pieces), n)) if len(pieces) > 1 else b""
+            pdu = DeliverSm(
+                source_addr_ton=1, source_addr=SENDER, destination_addr="55501", esm_class=0x40 if header else 0, data_coding=8,
+                short_message=header + piece,
+            )  # fmt: skip
+            self._whose[id(pdu)] = text
+            self._parcels.append(pdu)
+            self.inject(pdu)
 
     def flip(self) -> None:
         """Up or down."""
@@ -97,8 +123,11 @@ class Smsc(SmscTwin):
 
     def conclude(self, pdu: DeliverSm) -> None:
         super().conclude(pdu)
-        report = read_receipt(pdu) if pdu.esm_class & 0x04 else None
-        if report is not None and report.ref is not None:
+        if pdu.esm_class & 0x04 == 0:
+            self._unheard[self._whose[id(pdu)]] -= 1
+            return
+        report = read_receipt(pdu)
+        if report.ref is not None:
             self.told.append((report.ref, report.class_))
 
     def list_told(self, known: Container[str]) -> dict[str, list[str]]:

@@ -2,12 +2,15 @@
 each final status is what the providers really said.
 """
 
+from itertools import pairwise
 from typing import Any
 
+from broker.delivery.inbound import SAME
 from broker.words.status import COPIES, FINAL
 from tests.sim.audit import ATTEMPTS, Audit
 from tests.sim.front import Front
 from tests.sim.network import Line, name_of
+from tests.sim.outside import Outside
 from tests.sim.smsc import Smsc
 
 _RANK = ("progress", "canceled", "expired", "undelivered", "blocked", "delivered")
@@ -18,18 +21,22 @@ _HEARD = "SELECT id, status, segments, recipient FROM message WHERE ref = ?"
 class Verdict:
     """Of one world, over its store at the end."""
 
-    def __init__(self, audit: Audit, conn: Any, providers: dict[str, Any]) -> None:
+    def __init__(self, audit: Audit, conn: Any, providers: dict[str, Any], outside: Outside) -> None:
+        self._outside = outside
         self._audit = audit
         self._conn = conn
         self._providers = providers
         self._attempts: dict[str, list[tuple[int, str, str]]] = {}
 
-    def give(self) -> None:
+    def give(self, *, has_hooks: bool) -> None:
         """Look at everything, and write down what is wrong."""
         for id_ in (row[0] for row in self._conn.execute("SELECT id FROM message").fetchall()):
             self._attempts[id_] = self._conn.execute(ATTEMPTS, (id_,)).fetchall()
         self._look_at_messages()
         self._look_at_receipts()
+        self._look_at_inbound()
+        if has_hooks:
+            self._look_at_hooks()
 
     def _look_at_messages(self) -> None:
         audit = self._audit
@@ -80,3 +87,35 @@ class Verdict:
         if isinstance(front, Front):
             return to not in front.failing
         return "delivered" in said[provider].get(name, ())
+
+    def _look_at_inbound(self) -> None:
+        """What was acknowledged of inbound messages is there once; where there is no id to know it by, once in SAME."""
+        find, rows = self._audit.find, self._conn.execute("SELECT provider, text, at FROM inbound ORDER BY at").fetchall()
+        for name, provider in self._providers.items():
+            for text in provider.heard:
+                at = [at for each, said, at in rows if (each, said) == (name, text)]
+                if not at:
+                    find(f"an inbound message was acknowledged to {name}, and is not there: {text}")
+                if any(later - earlier < SAME for earlier, later in pairwise(at)):
+                    find(f"an inbound message of {name} is there {len(at)} times: {text}")
+        for name, text, _ in rows:
+            if not text.startswith("mo") or text.strip("y") != text.partition(" ")[0] + " ":
+                find(f"an inbound message of {name} is not what was sent: {text}")
+
+    def _look_at_hooks(self) -> None:
+        """Each status and each inbound message was handed on, those of one message in their order."""
+        find, came = self._audit.find, self._outside.came
+        inbound = {row[0] for row in self._conn.execute("SELECT id FROM inbound")}
+        missing = inbound - {name for name, _ in came}
+        if missing:
+            find(f"{len(missing)} inbound messages were not handed on")
+        told: dict[str, dict[int, None]] = {}
+        for _, body in came:
+            if body["type"] != "inbound.received":
+                told.setdefault(body["data"]["id"], {})[body["data"]["seq"]] = None
+        for id_ in self._attempts:
+            there = [row[0] for row in self._conn.execute("SELECT seq FROM event WHERE message = ? ORDER BY seq", (id_,))]
+            if list(told.pop(id_, ())) != there:
+                find(f"{id_} was handed on as {list(told.get(id_, ()))}, and its events are {there}")
+        if told:
+            find(f"what was handed on is of no message: {list(told)}")

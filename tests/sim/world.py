@@ -11,7 +11,7 @@ import shutil
 import sys
 import tempfile
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import cache
 from pathlib import Path
@@ -20,32 +20,40 @@ from typing import Any, NamedTuple
 import trio
 
 import broker.daemon
-from broker.delivery import fleet, polls
+from broker.delivery import endpoints, exchange, fleet, polls, schedule
 from broker.delivery.ledger import Ledger
 from broker.provider import smpp_binding
 from broker.provider.contract import Call, Reply
 from broker.provider.http import Account
+from broker.provider.transport import Pool
 from broker.store import journal
+from broker.store.contract import Operation
 from broker.store.failpoints import name_kinds
 from broker.store.sqlite import open_connection
 from tests.daemon.house import EPOCH
 from tests.sim import actors
+from tests.sim.actors import ACTS
 from tests.sim.audit import Audit
 from tests.sim.chance import seeded, stream
 from tests.sim.clock import make_clock
-from tests.sim.front import KINDS, Front, post
-from tests.sim.life import Fuse, Life
+from tests.sim.front import KINDS, Front
+from tests.sim.life import Disk, Fuse, Life
 from tests.sim.network import Ledger as Phones
 from tests.sim.network import Line
-from tests.sim.setups import FAMILIES, VARIANTS, list_names, load_prepared, name_config
+from tests.sim.outside import Outside
+from tests.sim.setups import FAMILIES, VARIANTS, has_hooks, list_names, load_prepared, name_config
 from tests.sim.smsc import Smsc
 from tests.sim.verdict import Verdict
+from tests.sim.wire import post
 
-BOUND = 90.0
-"""Virtual seconds after the last fault: validity, then the end of a doubt, then the wait for a receipt, and something over."""
+BOUND = 600.0
+"""Virtual seconds after the last fault: validity, the end of a doubt, the wait for a receipt, the longest pauses of a webhook."""
 
 
-_UNDER_WAY = "SELECT count(*) FROM message WHERE status IN ('scheduled', 'queued', 'held', 'sending', 'in_doubt', 'sent')"
+_UNDER_WAY = (
+    "SELECT (SELECT count(*) FROM message WHERE status IN ('scheduled', 'queued', 'held', 'sending', 'in_doubt', 'sent'))"
+    " + (SELECT count(*) FROM hook)"
+)
 
 
 class Size(NamedTuple):
@@ -109,14 +117,24 @@ class World:
         self.fuse = Fuse()
         self.is_slow = self.rng.random() < 0.5
         self.size = SIZES[self.rng.choices((0, 1, 2), (6, 3, 1))[0]]
-        self._disk = stream(seed, "disk")
+        self.disk = Disk(stream(seed, "disk"))
+        if self.is_slow:
+            self.disk.waits = (0.0, 0.002, 0.03, 0.3)
+        self.drift = 0
+        acts = stream(seed, "acts")
+        self.acts = [act for act in ACTS if acts.random() < 0.45]
+        self.disk.may_fill, self.sets_clock = "full" in self.acts, "clock" in self.acts
         self._draw = stream(seed, "draw").randrange
         self._point = 0
         self._names = iter(range(1_000_000))
 
     def now(self) -> int:
-        """The wall clock, milliseconds."""
+        """The time, milliseconds: providers and the daemon's own waits go by it."""
         return EPOCH + round(trio.current_time() * 1000)
+
+    def wall(self) -> int:
+        """The clock on the daemon's wall, which somebody may set."""
+        return self.now() + self.drift
 
     async def run(self) -> None:
         """From the first start to the verdict."""
@@ -132,11 +150,12 @@ class World:
                 await self.revive()
             await self._wait_ends()
             assert self.life is not None
-            Verdict(self.audit, self.life.query._conn, self.providers).give()
+            Verdict(self.audit, self.life.query._conn, self.providers, self.outside).give(has_hooks=has_hooks(self.family))
             await self.life.end()
             self.nursery.cancel_scope.cancel()
 
     def _make_providers(self) -> None:
+        self.outside = Outside(stream(self.seed, "outside"), self.nursery)
         self.providers: dict[str, Line | Front | Smsc] = {}
         for name in list_names(self.family):
             rng = stream(self.seed, name)
@@ -150,7 +169,7 @@ class World:
     async def start(self) -> None:
         """Start the daemon, again where it died."""
         while True:
-            life = Life(self.config, self.store, self.now, lambda: self._draw(1_000_000), self._find_wait)
+            life = Life(self.config, self.store, self.now, lambda: self._draw(1_000_000), disk=self.disk, wall=self.wall)
             life.look = lambda life=life: self.audit.look_at(life)  # type: ignore[misc]  # a default is how it is bound
             self.life = self.fuse.life = life
             try:
@@ -161,9 +180,6 @@ class World:
                     raise
                 self.kills += 1
                 self.audit.close()  # killed while it recovered: once more
-
-    def _find_wait(self) -> float:
-        return self._disk.choice((0.0, 0.002, 0.03, 0.3)) if self.is_slow and not self.is_calm else 0.0
 
     @property
     def config(self) -> Path:
@@ -200,7 +216,9 @@ class World:
     def calm(self) -> None:
         """From now on nothing goes wrong."""
         self.is_calm = True
-        self.fuse.left = 0
+        self.fuse.left = self.drift = 0
+        self.disk.is_full, self.disk.waits = False, (0.0,)
+        self.outside.calm()
         for provider in self.providers.values():
             provider.calm()
             if provider.is_down:
@@ -218,7 +236,13 @@ class World:
         if self.life.is_dead or self.life.journal.is_broken:
             with trio.CancelScope(shield=True):
                 await self.revive()
-        return bool(self.life.query._conn.execute(_UNDER_WAY).fetchone()[0] or self.life.journal.waiting)
+        return bool(self.life.journal.waiting or self.life.query._conn.execute(_UNDER_WAY).fetchone()[0])
+
+    def pass_batch(self, batch: Sequence[Operation], when: str) -> None:
+        """Stands in for the journal's points of one batch."""
+        self.disk.check(batch, when)
+        for kind in sorted(name_kinds(batch)):
+            self.fuse.reach(f"{kind}.{when}")
 
     async def open_stream(self, host: str, _port: int) -> trio.abc.Stream:
         """What HTTP accounts and SMPP sessions connect with."""
@@ -291,7 +315,10 @@ def _in_place(world: World) -> Iterator[None]:
         (broker.daemon, "needs_restart", lambda _old, _new: []),
         (journal, "time", _Clock()),
         (journal, "QUICK", -1.0 if world.is_slow else journal.QUICK),
-        (journal, "batch_point", lambda batch, when: [reach(f"{kind}.{when}") for kind in sorted(name_kinds(batch))]),
+        (journal, "batch_point", world.pass_batch),
+        (endpoints, "Pool", lambda **keys: Pool(**{**keys, "open_stream": world.outside.open_stream})),
+        (exchange, "LOOK", 3600.0),  # no machine here is suspended
+        (schedule, "LOOK", 1.0 if world.sets_clock else 3600.0),
         *((module, "failpoint", reach) for module in _find_modules()),
         (Ledger, "reserve", lambda ledger, attempt, now: world.audit.money.reserve(ledger, attempt, now)),
         (polls, "STRAY_WAIT", 10_000),  # 72 h, for receipts of a provider that is no more: longer than a world lasts
