@@ -71,7 +71,7 @@ def read_markup(data: bytes, charset: str | None = None) -> Element:
     parser.CharacterDataHandler = lambda text: texts[-1].append(text)
     parser.StartDoctypeDeclHandler = refuse
     try:
-        parser.Parse(data, True)
+        parser.Parse(data.lstrip(b" \t\r\n"), True)  # scripts print blank lines before it, where XML allows none
     except expat.ExpatError as error:
         raise MarkupError(f"is no XML: {expat.errors.messages.get(error.code, 'malformed')}, line {error.lineno}") from None
     except (LookupError, UnicodeError, ValueError) as error:  # of a charset that Python does not know, or that has many octets

@@ -129,7 +129,8 @@ def parse(config: Config, reply: Reply, sends: Sequence[Send]) -> list[Outcome]:
 
 
 # A string that never ends is taken whole: a hostile answer costs no second look at it.
-_find_trailing_commas = re.compile(rb'("(?:[^"\\]|\\.)*+"?)|,(?=\s*[}\]])', re.DOTALL).sub
+_find_oddities = re.compile(rb'("(?:[^"\\]|\\.)*+"?)|,(?=\s*[}\]])', re.DOTALL).sub
+_find_controls = re.compile(rb"[\x00-\x1f]").sub
 _UNREADABLE = (msgspec.DecodeError, ValueError, RecursionError)
 
 
@@ -137,11 +138,15 @@ def _read_json(body: bytes) -> Any:
     try:
         return msgspec.json.decode(body)
     except _UNREADABLE:
-        pass  # the manual's own examples have trailing commas: without them, once more
+        pass  # the manual's own examples have trailing commas, and lines that end inside a string: without them, once more
     try:
-        return msgspec.json.decode(_find_trailing_commas(rb"\1", body))
+        return msgspec.json.decode(_find_oddities(_mend, body))
     except _UNREADABLE:
         return None
+
+
+def _mend(found: re.Match[bytes]) -> bytes:
+    return _find_controls(b" ", found[1]) if found[1] else b""
 
 
 def _read_group(answer: Any) -> str | None:

@@ -18,6 +18,7 @@ READ: list[tuple[bytes, Element]] = [
     (b'<s:a xmlns:s="urn:x" k="v"><s:b/></s:a>', Element("a", "", [Element("b")])),
     ("<a>ñ€😀</a>".encode(), Element("a", "ñ€😀")),
     (b"\xef\xbb\xbf<a>x</a>", Element("a", "x")),
+    (b'\r\n <?xml version="1.0"?><a>x</a>', Element("a", "x")),  # as a script prints it whose files end with a blank line
     ('<?xml version="1.0" encoding="UTF-16"?><a>ñ</a>'.encode("utf-16"), Element("a", "ñ")),
     ('<?xml version="1.0" encoding="iso-8859-1"?><a>ñ</a>'.encode("latin-1"), Element("a", "ñ")),
     ('<?xml version="1.0" encoding="windows-1253"?><a>Ω</a>'.encode("cp1253"), Element("a", "Ω")),
