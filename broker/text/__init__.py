@@ -2,12 +2,13 @@
 
 The rooms: `clean` (what may be in a text), `gsm` and `segments` (what it costs), `septets`, `header`, `graphemes` and `parts`
 (how it goes out), `codings` (how an inbound one reads), `transliteration` (how it would fit a smaller alphabet), `numbers` with
-its generated `prefixes`, `addresses`, `senders`, `zones`, `words` (of inbound texts).
+its generated `prefixes`, `addresses`, `senders`, `zones`, `form` (of requests), `words` (of inbound texts).
 """
 
 from broker.text.addresses import AddressError, read_address
 from broker.text.clean import TextError, clean
 from broker.text.codings import read_octets
+from broker.text.form import write_form
 from broker.text.gsm import Encoding, encoding_of
 from broker.text.header import Concat, Header, read_header
 from broker.text.numbers import Number, NumberError, mask, number_type, read_number
@@ -54,4 +55,5 @@ __all__ = [
     "sender_form",
     "transliterate",
     "verdict",
+    "write_form",
 ]

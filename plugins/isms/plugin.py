@@ -13,7 +13,7 @@ import re
 from collections.abc import Hashable, Sequence
 from decimal import ROUND_DOWN, Decimal
 from typing import Literal
-from urllib.parse import quote_plus, urlencode
+from urllib.parse import quote_plus
 
 from msgspec.structs import replace
 
@@ -34,7 +34,7 @@ from broker.provider.contract import (
 )
 from broker.provider.smpp import Dialect, SmppKeys, SmppSession, check_keys, narrow
 from broker.provider.smpp import measure as measure_text
-from broker.text import Verdict, verdict
+from broker.text import Verdict, verdict, write_form
 from broker.text.markup import MarkupError, escape_markup
 from broker.words.message import Message
 from broker.words.money import MICRO
@@ -162,7 +162,7 @@ def _write_mobile(recipient: str) -> str:
 
 def _get(config: Config, page: str, fields: dict[str, str]) -> Call:
     password = config.password.reveal()
-    query = urlencode({"username": config.username, "password": password, **fields})
+    query = write_form({"username": config.username, "password": password, **fields}.items())
     # The URL holds the password as the query writes it, which may differ from the password itself.
     return Call("GET", f"{config.url.rstrip('/')}/api/http/{page}?{query}", secrets=_list_secrets(password, quote_plus(password)))
 

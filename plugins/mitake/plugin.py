@@ -13,7 +13,7 @@ import re
 from collections.abc import Sequence
 from hashlib import sha256
 from typing import Final, Literal
-from urllib.parse import quote, urlencode
+from urllib.parse import quote
 
 import msgspec
 from msgspec.structs import replace
@@ -32,6 +32,7 @@ from broker.provider.contract import (
     Traits,
     Unsuitable,
 )
+from broker.text import write_form
 from broker.words.clock import DAY, HOUR
 from broker.words.message import Message
 from broker.words.money import MICRO
@@ -281,7 +282,7 @@ def _account(config: Config) -> list[tuple[str, str]]:
 
 
 def _encode(pairs: list[tuple[str, str]]) -> str:
-    return urlencode(pairs, quote_via=quote, safe="")  # a blank is %20, as from the vendor's own client
+    return write_form(pairs, blank="%20")  # a blank is %20, as from the vendor's own client
 
 
 def _get(config: Config, path: str, pairs: list[tuple[str, str]]) -> Call:

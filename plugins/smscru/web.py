@@ -8,12 +8,13 @@ import re
 from collections.abc import Mapping, Sequence
 from decimal import ROUND_DOWN, Decimal, InvalidOperation
 from typing import Any, Protocol
-from urllib.parse import parse_qsl, unquote_plus, urlencode
+from urllib.parse import parse_qsl, unquote_plus
 
 import msgspec
 
 from broker.provider.contract import Ask, Balance, Call, CallbackAnswer, CallbackRequest, Outcome, Parsed, Receipt, Reply, Secret, Send
 from broker.smpp.statuses import STATS
+from broker.text import write_form
 from broker.words.money import MICRO
 from broker.words.outcome import OutcomeClass
 from broker.words.receipt import FINAL_RECEIPTS, Lookup, ReceiptClass
@@ -73,7 +74,7 @@ def _post(config: Account, page: str, **fields: str) -> Call:
     else:
         secret = config.password.reveal()
         who = {"login": config.username, "psw": secret}
-    body = urlencode({**who, **fields, "fmt": "3", "charset": "utf-8"}).encode()
+    body = write_form({**who, **fields, "fmt": "3", "charset": "utf-8"}.items()).encode()
     return Call("POST", f"{(config.http_url or '').rstrip('/')}/sys/{page}", _form, body, (secret,))
 
 

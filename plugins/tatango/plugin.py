@@ -12,7 +12,7 @@ import hashlib
 import re
 from collections.abc import Sequence
 from typing import Literal
-from urllib.parse import quote_plus, urlencode
+from urllib.parse import quote_plus
 
 import msgspec
 
@@ -29,6 +29,7 @@ from broker.provider.contract import (
     Traits,
     Unsuitable,
 )
+from broker.text import write_form
 from broker.text.markup import Element, MarkupError, read_markup
 from broker.words.outcome import OutcomeClass
 from broker.words.settings import Url
@@ -88,12 +89,12 @@ def build(config: Config, sends: Sequence[Send], now: int) -> Call:
     except UnicodeEncodeError:
         raise Unsuitable(f"the text has characters that are not in the account's charset, {config.charset}", "charset") from None
     key, digest = config.key.reveal(), _hash(config, text)
-    form = [("key", key), ("recipient", _localise(send.message.to)), ("message", text), ("hash", digest)]
+    form: list[tuple[str, str | bytes]] = [("key", key), ("recipient", _localise(send.message.to)), ("message", text), ("hash", digest)]
     return Call(
         "POST",
         f"{config.url.rstrip('/')}/messages",
         (("Content-Type", "application/x-www-form-urlencoded"),),
-        urlencode(form).encode(),
+        write_form(form).encode(),
         (key, quote_plus(key), config.password.reveal(), digest),
     )
 
