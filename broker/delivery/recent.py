@@ -3,6 +3,8 @@
 Bounded, and only a copy: a step made from it is stale where the store knows better, and then the store is asked.
 """
 
+from collections import OrderedDict
+
 from broker.store.contract import LiveMessage
 from broker.words.attempt import Attempt
 from broker.words.message import Message
@@ -18,14 +20,15 @@ class Recent:
     __slots__ = ("_messages", "_refs")
 
     def __init__(self) -> None:
-        self._messages: dict[str, tuple[Message, Attempt]] = {}
-        self._refs: dict[str, tuple[str, int]] = {}
+        # Ordered ones let go of their oldest at once: a dict looks for it through the places of all that went before it.
+        self._messages: OrderedDict[str, tuple[Message, Attempt]] = OrderedDict()
+        self._refs: OrderedDict[str, tuple[str, int]] = OrderedDict()
 
     def add(self, message: Message, attempt: Attempt, *, by_ref: bool) -> None:
         """Keep a message just sent, its values as the store is about to have them."""
         messages = self._messages
         if len(messages) >= SIZE:
-            del messages[next(iter(messages))]
+            messages.popitem(last=False)
         messages[message.id] = (message, attempt)
         if by_ref:
             self.add_refs(attempt.refs, message.id, attempt.n)
@@ -34,9 +37,10 @@ class Recent:
         """Keep whose ids these are."""
         known = self._refs
         for ref in refs:
-            known.pop(ref, None)  # used again: the newest stands last
-            if len(known) >= REFS:
-                del known[next(iter(known))]
+            if ref in known:
+                known.move_to_end(ref)  # used again: the newest stands last
+            elif len(known) >= REFS:
+                known.popitem(last=False)
             known[ref] = (id_, n)
 
     def find_ref(self, ref: str) -> tuple[str, int] | None:

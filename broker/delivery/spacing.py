@@ -4,6 +4,7 @@ Some providers refuse a request that is like one of the last minute. A message l
 over; a proven refusal starts none (CONTRACT §10). Never drops one. Knows nothing of before a restart: then the provider's word counts.
 """
 
+from collections import OrderedDict
 from hashlib import blake2b
 from typing import TYPE_CHECKING
 
@@ -28,7 +29,7 @@ class Spacing:
     __slots__ = ("_latest", "_of")
 
     def __init__(self) -> None:
-        self._latest: dict[bytes, tuple[str, int]] = {}
+        self._latest: OrderedDict[bytes, tuple[str, int]] = OrderedDict()  # its oldest is found at once, as a dict's is not
         self._of: dict[str, bytes] = {}
 
     def find_wait(self, mark: bytes, id_: str, window: int, now: int) -> int | None:
