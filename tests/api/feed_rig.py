@@ -20,6 +20,7 @@ from broker.store.sqlite import Writer, open_connection
 from broker.words.attempt import Attempt
 from broker.words.message import Message
 from broker.words.settings import FeedSettings, Settings, TokenSettings
+from tests.tap import Tap
 
 NUMBER = "+886912345678"
 MASKED = "+8869•••678"
@@ -159,38 +160,27 @@ async def read_close(ws: WebSocketConnection) -> tuple[int, str]:
                 return reason.code, reason.reason or ""
 
 
-class Tap(trio.abc.Stream):
-    """A subscriber's connection that reads only while it is open, and keeps what it read."""
+class Gate(Tap):
+    """A subscriber's connection that reads only while it is open."""
 
-    def __init__(self, stream: trio.SocketStream) -> None:
-        self.stream = stream
+    def __init__(self, stream: trio.abc.Stream) -> None:
+        super().__init__(stream)
         self.gate = trio.Event()
         self.gate.set()
-        self.taken = b""
 
     def shut(self) -> None:
         self.gate = trio.Event()
 
     async def receive_some(self, max_bytes: int | None = None) -> bytes:
         await self.gate.wait()
-        data = bytes(await self.stream.receive_some(max_bytes))
-        self.taken += data
+        data = await super().receive_some(max_bytes)
         await self.gate.wait()  # it may have been shut while this was awaited
         return data
 
-    async def send_all(self, data: bytes | bytearray | memoryview) -> None:
-        await self.stream.send_all(data)
 
-    async def wait_send_all_might_not_block(self) -> None:
-        await self.stream.wait_send_all_might_not_block()
-
-    async def aclose(self) -> None:
-        await self.stream.aclose()
-
-
-async def connect_slowly(nursery: trio.Nursery, rig: Rig, query: str = "") -> tuple[WebSocketConnection, Tap]:
-    """A subscriber with a tap."""
-    tap = Tap(await rig.dial())
+async def connect_slowly(nursery: trio.Nursery, rig: Rig, query: str = "") -> tuple[WebSocketConnection, Gate]:
+    """A subscriber with a gate."""
+    tap = Gate(await rig.dial())
     # The annotation asks for a socket; the library reads and writes any stream.
     stream = cast(trio.SocketStream, tap)
     return await wrap_client_stream(nursery, stream, f"127.0.0.1:{rig.port}", "/v1/events" + (f"?{query}" if query else "")), tap

@@ -14,7 +14,7 @@ from broker.api.feed_pages import Pages, make_frame, make_frames
 from broker.api.wire import SEND_BUFFER, Wire
 from broker.store.contract import Entry
 from broker.store.ring import Ring
-from tests.api.feed_rig import Tap, connect_slowly, make_unix, open_raw, open_rig, read, read_close, read_to_end
+from tests.api.feed_rig import Gate, connect_slowly, make_unix, open_raw, open_rig, read, read_close, read_to_end
 
 MANY = 3000  # events of 400 bytes: far more than the two socket buffers hold
 
@@ -153,7 +153,7 @@ async def test_a_dead_line_costs_the_journal_nothing(tmp_path: Path, autojump_cl
         nursery.cancel_scope.cancel()
 
 
-async def hold_open(tap: Tap) -> None:
+async def hold_open(tap: Gate) -> None:
     async with tap.stream:
         await trio.sleep_forever()
 

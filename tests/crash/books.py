@@ -5,7 +5,7 @@ Pure but for reading files. Knows nothing of how the daemon was killed.
 
 import json
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -36,12 +36,12 @@ def read_book(path: Path) -> Book:
     return book
 
 
-def is_handed_on(store: Path) -> bool:
-    """True when nothing waits for an endpoint, in a queue or before it."""
+def count_waiting(store: Path) -> int:
+    """How much waits for an endpoint, in a queue or before it."""
     conn = sqlite3.connect(f"file:{store}?mode=ro", uri=True)
     try:
         (waiting,) = conn.execute("SELECT count(*) FROM hook").fetchone()
-        return not waiting and not _read_behind(conn)
+        return int(waiting) + _read_behind(conn)
     finally:
         conn.close()
 
@@ -139,7 +139,7 @@ def _judge_inbound(tally: Tally, conn: sqlite3.Connection, inbound: Iterable[tup
     return received
 
 
-def _judge_hooks(tally: Tally, conn: sqlite3.Connection, received: dict[str, str], hooks: Iterable[tuple[str, str, str]]) -> None:
+def _judge_hooks(tally: Tally, conn: sqlite3.Connection, received: dict[str, str], hooks: Sequence[tuple[str, str, str]]) -> None:
     """Every inbound message and every change of a message was handed on, under one name however often, or still waits to be.
 
     What waits came after the drain; whether that ended is the trial's to say.
@@ -155,7 +155,7 @@ def _judge_hooks(tally: Tally, conn: sqlite3.Connection, received: dict[str, str
     waiting |= {(id_, str(seq)) for id_, seq in conn.execute(f"{sql} AND seq > ?", (_read_cursor(conn),))}
     for key in waiting - names.keys():
         due.pop(key, None)
-    tally.hooks = len(due)
+    tally.hooks, tally.again = len(due), len(hooks) - len(set(hooks))
     for key, name in due.items():
         found = names.get(key)
         if found is None:

@@ -8,26 +8,20 @@ import json
 import os
 import random
 import sys
-from functools import partial
 
 import trio
 
-from tests.crash.web import Asked, Said, open_book, open_door, port_of, serve_web, wait_calm
+from tests.crash.web import Asked, Peer, Said, open_book, serve_peer
 
 REFUSE, SWALLOW = 0.004, 0.004
 """A chain that was refused once waits for seconds: more of them, and rounds take minutes."""
 
 
-class Endpoint:
+class Endpoint(Peer):
     """All hooks. `rng` decides the faults."""
 
     def __init__(self, book: int, rng: random.Random) -> None:
         self._book, self._rng = book, rng
-        self.is_calm = False
-
-    def calm(self) -> None:
-        """No more faults."""
-        self.is_calm = True
 
     async def answer(self, asked: Asked) -> Said:
         """The answer to one hook."""
@@ -41,15 +35,5 @@ class Endpoint:
         return 204, b"", "none" if luck < REFUSE + SWALLOW else "whole"
 
 
-async def serve(book: str, seed: int) -> None:
-    """Serve until killed; prints the port."""
-    endpoint = Endpoint(open_book(book), random.Random(seed))
-    door = await open_door()
-    async with trio.open_nursery() as nursery:
-        await nursery.start(wait_calm, endpoint.calm)
-        print(port_of(door), flush=True)
-        await trio.serve_listeners(partial(serve_web, endpoint.answer), [door])
-
-
 if __name__ == "__main__":
-    trio.run(serve, sys.argv[1], int(sys.argv[2]))
+    trio.run(serve_peer, Endpoint(open_book(sys.argv[1]), random.Random(int(sys.argv[2]))))

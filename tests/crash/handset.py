@@ -10,33 +10,27 @@ import json
 import os
 import random
 import sys
-from functools import partial
 from urllib.parse import parse_qs
 
 import trio
 
-from tests.crash.web import Asked, Said, open_book, open_door, port_of, serve_web, wait_calm
+from tests.crash.web import Asked, Peer, Said, open_book, serve_peer
 
 REFUSE, SWALLOW, CUT, PARTIAL = 0.05, 0.03, 0.02, 0.5
 SLOWEST = 0.025
 
 
-class Handset:
+class Handset(Peer):
     """All accounts. `rng` decides the faults; `is_calm` switches them off."""
 
     def __init__(self, ledger: str, seed: int) -> None:
         self._file = open_book(ledger)
         self._rng = random.Random(seed)
         self._groups: dict[str, list[dict[str, str]]] = {}
-        self.is_calm = False
 
     def take(self, account: str, texts: list[str]) -> None:
         """The messages are on the phones: one write, so that no line is ever half."""
         os.write(self._file, "".join(f"{account} {text}\n" for text in texts).encode())
-
-    def calm(self) -> None:
-        """No more faults."""
-        self.is_calm = True
 
     async def answer(self, asked: Asked) -> Said:
         """The answer to one request."""
@@ -76,15 +70,5 @@ class Handset:
         return "half" if luck < REFUSE + SWALLOW + CUT else "whole"
 
 
-async def serve(ledger: str, seed: int) -> None:
-    """Serve until killed; prints the port."""
-    handset = Handset(ledger, seed)
-    door = await open_door()
-    async with trio.open_nursery() as nursery:
-        await nursery.start(wait_calm, handset.calm)
-        print(port_of(door), flush=True)
-        await trio.serve_listeners(partial(serve_web, handset.answer), [door])
-
-
 if __name__ == "__main__":
-    trio.run(serve, sys.argv[1], int(sys.argv[2]))
+    trio.run(serve_peer, Handset(sys.argv[1], int(sys.argv[2])))

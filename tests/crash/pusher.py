@@ -15,7 +15,7 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 
 import trio
 
-from tests.crash.web import Asked, Said, open_book, open_door, port_of, serve_web, wait_calm
+from tests.crash.web import Asked, Peer, Said, open_book, open_door, port_of, serve_web, wait_calm
 
 SECRET = "c4n4ry00000000000000000000000000"
 """`callback_secret` of every account here."""
@@ -32,7 +32,7 @@ AGAIN = 0.1
 INBOUND_EVERY = 0.1
 
 
-class Pusher:
+class Pusher(Peer):
     """All accounts. `rng` decides the faults."""
 
     def __init__(self, ledger: int, book: int, rng: random.Random, callbacks: int, nursery: trio.Nursery) -> None:
@@ -43,11 +43,10 @@ class Pusher:
         self._calls = trio.CapacityLimiter(8)
         self._known: dict[str, str] = {}
         self._calmed = trio.Event()
-        self.is_calm = False
 
     def calm(self) -> None:
         """No more faults."""
-        self.is_calm = True
+        super().calm()
         self._calmed.set()
 
     async def answer(self, asked: Asked) -> Said:

@@ -7,73 +7,26 @@ nothing in the broker knows of them.
 import sys
 from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import trio
 
 from broker.daemon import run_daemon
-from broker.delivery import port, recover
+from broker.delivery import port
 from broker.delivery.backlog import Item
 from broker.delivery.carry import Carrier
-from broker.delivery.exchange import Exchange
-from broker.delivery.flight import Flight
+from broker.delivery.endpoints import Verdict, Webhook
+from broker.delivery.exchange import Bell
 from broker.delivery.hooks import Stream
 from broker.delivery.inbound import take_inbound
 from broker.delivery.lane import Lane
 from broker.delivery.receipts import take_receipts
 from broker.provider.contract import Outcome, Send, Settle, Unstored
-from broker.store.contract import Accept, Answer, Change, Operation, Put, Shut, Step
-from broker.store.journal import SqliteJournal
-from broker.words.attempt import Attempt
-
-
-def requeue_at_recovery() -> None:
-    """Promise 5 off: what a crash left open goes back to the queue, as if nothing had been sent."""
-
-    def requeue(ex: Exchange, attempt: Attempt) -> None:
-        message = ex.query.find_message(attempt.message)
-        assert message is not None
-        shut = Shut(attempt.n, ("open",), "refused", ex.now(), "unreachable")
-        entry = ex.teller.tell(message, "queued", ex.now(), attempt)
-        ex.journal.put(Step(attempt.message, ("sending",), Change("queued", None, None, ex.now()), (entry,), None, (shut,)))
-
-    recover._doubt = requeue  # type: ignore[attr-defined, unused-ignore]  # the mutant
-
-
-def answer_before_commit() -> None:
-    """Promise 1 off: `ok` at once, the commit later."""
-    put = SqliteJournal.put
-
-    def put_early(self: SqliteJournal, operation: Operation) -> None:
-        if isinstance(operation, Accept):
-            operation.done(Answer.DONE, None)
-            operation.done = lambda _answer, _value: None
-        put(self, operation)
-
-    SqliteJournal.put = put_early  # type: ignore[method-assign]  # the mutant
-
-
-def send_before_commit() -> None:
-    """Promise 4 off: the bytes leave first, the attempt's row is written once the answer is there."""
-    launch, submit = Lane._launch, Carrier.submit
-    known: dict[str, Outcome] = {}
-
-    async def submit_once(self: Carrier, sends: Sequence[Send], now: Callable[[], int], settle: Settle) -> None:
-        for index, send in enumerate(sends):
-            settle(index, known.pop(send.attempt))
-
-    async def send(lane: Lane, batch: list[Flight]) -> None:
-        sends = [Send(each.message, each.attempt.id, each.attempt.n, each.attempt.sender, each.attempt.key) for each in batch]
-        await submit(lane.carrier, sends, lane.ex.now, lambda index, outcome: known.update({sends[index].attempt: outcome}))
-        launch(lane, batch)
-
-    def launch_late(self: Lane, batch: list[Flight]) -> None:
-        assert self._nursery is not None
-        self._nursery.start_soon(send, self, batch)
-
-    Carrier.submit = submit_once  # type: ignore[method-assign]  # the mutant
-    Lane._launch = launch_late  # type: ignore[method-assign]  # as above
+from broker.store import inbound, sqlite
+from broker.store.contract import Put, Receive
+from tests.faults import mutants_sent
 
 
 def acknowledge_before_commit() -> None:
@@ -112,12 +65,83 @@ def hand_over_once() -> None:
     Stream._hand_over = unhook_first  # type: ignore[method-assign]  # the mutant
 
 
-MUTANTS = {
+def hand_over_twice() -> None:
+    """Once where nothing fails off: what an endpoint took is handed over once more."""
+    hand_over = Webhook.hand_over
+
+    async def twice(self: Webhook, id_: str, body: bytes, now: int) -> Verdict:
+        await hand_over(self, id_, body, now)
+        return await hand_over(self, id_, body, now)
+
+    Webhook.hand_over = twice  # type: ignore[method-assign]  # the mutant
+
+
+def hand_over_nothing() -> None:
+    """What is due to an endpoint stays in its queue."""
+
+    async def wait(self: Stream, item: Item) -> None:
+        await trio.sleep_forever()
+
+    Stream._hand_over = wait  # type: ignore[method-assign]  # the mutant
+
+
+def take_again_whatever_comes() -> None:
+    """An inbound message that comes again is another one."""
+    write = inbound.write_received
+
+    def unmarked(conn: Any, op: Receive) -> Any:
+        op.since = 1 << 60
+        return write(conn, op)
+
+    vars(sqlite)["write_received"] = unmarked
+
+
+def sweep_late() -> None:
+    """Promise 2 half off: what waits for its end is looked at a minute late."""
+    wait = Bell.wait
+
+    async def oversleep(self: Bell, now: Callable[[], int]) -> None:
+        await wait(self, now)
+        if sys._getframe(1).f_code.co_name == "_sweep_waiting":
+            await trio.sleep(50)
+
+    Bell.wait = oversleep  # type: ignore[method-assign]  # the mutant
+
+
+def doubt_everything() -> None:
+    """Nothing that a provider says is proof."""
+    submit = Carrier.submit
+
+    async def unread(self: Carrier, sends: Sequence[Send], now: Callable[[], int], settle: Settle) -> None:
+        await submit(self, sends, now, lambda index, _outcome: settle(index, Outcome("in_doubt", evidence="unreadable")))
+
+    Carrier.submit = unread  # type: ignore[method-assign]  # the mutant
+
+
+def send_nothing() -> None:
+    """Whatever was taken waits for its end."""
+    Lane._launch = lambda self, batch: None  # type: ignore[method-assign]  # the mutant
+
+
+def _nobody() -> None:
+    """Nobody here has to be told that a mutant was reached."""
+
+
+requeue_at_recovery = partial(mutants_sent.requeue_at_recovery, _nobody)
+answer_before_commit = partial(mutants_sent.answer_before_commit, _nobody)
+send_before_commit = partial(mutants_sent.send_before_commit, _nobody)
+MUTANTS: dict[str, Callable[[], None]] = {
     "requeue": requeue_at_recovery,
     "ack-early": answer_before_commit,
     "send-early": send_before_commit,
     "deliver-early": acknowledge_before_commit,
     "hook-once": hand_over_once,
+    "hook-twice": hand_over_twice,
+    "hook-never": hand_over_nothing,
+    "inbound-twice": take_again_whatever_comes,
+    "sweep-late": sweep_late,
+    "doubt-all": doubt_everything,
+    "send-nothing": send_nothing,
 }
 
 

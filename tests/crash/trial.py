@@ -16,9 +16,9 @@ from subprocess import STDOUT
 import trio
 
 from broker.words.status import LIVE
-from tests.crash.books import is_handed_on, judge_book, read_book
+from tests.crash.books import count_waiting, judge_book, read_book
 from tests.crash.clients import Client
-from tests.crash.verdict import Tally, judge, read_ledger
+from tests.crash.verdict import Tally, judge, judge_shares, read_ledger
 from tests.crash.worlds import ROOT, World
 
 CANARIES = ("c4n4ry", "text c", "text mo", "+8869", "YzRuNHJ5")
@@ -71,8 +71,8 @@ RECOVERY_POINTS = {
     "commit.told": 2,
 }
 PATIENCE = 120.0
-DRAIN = 180.0
-"""Seconds: far more than a daemon takes, for machines that have other things to do."""
+DRAIN, STILL = 180.0, 60.0
+"""Seconds: far more than a daemon takes, for machines that have other things to do. A drain in which nothing moves for STILL is stuck."""
 
 
 @dataclass(frozen=True)
@@ -126,7 +126,9 @@ class Round:
                 await self._kill_one(kill)
                 self.tally.trials += 1
 
-        return await self.run_with(hurt)
+        await self.run_with(hurt)
+        judge_shares(self.tally, len(kills))
+        return self.tally
 
     async def run_with(self, hurt: Callable[[], Awaitable[None]]) -> Tally:
         """Do `hurt` under load, start the daemon once more, let it drain, and judge."""
@@ -207,15 +209,19 @@ class Round:
             self.world.calm()
             for client in clients:
                 client.is_over = True
-            is_over = False
+            is_over, seen, moved = False, None, trio.current_time()
             with trio.move_on_after(DRAIN):
-                while True:
-                    if all(client.is_answered for client in clients) and await self._is_drained():
-                        is_over = True
-                        break
+                while not is_over and trio.current_time() < moved + STILL:
                     await trio.sleep(0.1)
+                    stats = await self._ask("stats")
+                    waiting = count_waiting(self.folder / "data" / "broker.db") if self.world.has_hooks else 0
+                    is_over = all(client.is_answered for client in clients) and _is_ended(stats) and not waiting
+                    now = stats and (stats["statuses"], stats["seq"], waiting)
+                    if now != seen:
+                        seen, moved = now, trio.current_time()
             if not is_over:
-                self.tally.find("stuck", f"not all has ended within {DRAIN:.0f} s, or is handed on")
+                still = f"nothing moved for {trio.current_time() - moved:.0f} s"
+                self.tally.find("stuck", f"not all has ended within {DRAIN:.0f} s, or is handed on: {still}")
             if process.poll() is None:
                 process.terminate()
             with trio.move_on_after(PATIENCE):
@@ -227,12 +233,6 @@ class Round:
             with trio.CancelScope(shield=True):
                 await process.wait()
 
-    async def _is_drained(self) -> bool:
-        stats = await self._ask("stats")
-        statuses = stats.get("statuses") if stats is not None else None
-        is_over = isinstance(statuses, dict) and not LIVE & statuses.keys()
-        return is_over and (not self.world.has_hooks or is_handed_on(self.folder / "data" / "broker.db"))
-
     def _read_log(self) -> None:
         """A crash leaves no traceback, and no log line holds a secret, a text or a number (promise 16)."""
         log = self._log.read_text()
@@ -241,3 +241,9 @@ class Round:
         for canary in CANARIES:
             if canary in log:
                 self.tally.find("illegal", f"{canary!r} in {self._log}")
+
+
+def _is_ended(stats: dict[str, object] | None) -> bool:
+    """True where the daemon says that no message lives."""
+    statuses = stats.get("statuses") if stats is not None else None
+    return isinstance(statuses, dict) and not LIVE & statuses.keys()

@@ -10,33 +10,32 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 
+from broker.words.clock import SECOND, read_time
 from broker.words.status import ATTEMPT_TRANSITIONS, COPIES, FINAL, TRANSITIONS
+from tests.faults.lines import Counts
+
+LATE = 40 * SECOND
+"""A message that the broker's own clock ends has its end so long after its validity, or after the daemon is there again: far more than it
+takes, and less than the minute after which a task that nobody woke might look by itself. The patience of a trial is no measure of this."""
+DOUBT, AT_ONCE = 0.1, 40
+"""Of messages, and at each kill besides: so many at most may end `unknown`, for so many answers are lost in these worlds."""
+REPEATED, ARRIVED = 0.02, 0.02
+"""Of hooks: so many at most may be handed on again, and AT_ONCE at each kill. Of messages: so many at least get to a handset."""
+ENOUGH = 200
+"""Shares of fewer messages than this say nothing."""
 
 
 @dataclass
-class Tally:
-    """The report line. `lost`: acknowledged and not in the store; `duplicated`: more than one copy on a handset; `stuck`: no end;
-    `illegal`: whatever else breaks a promise, each with a line in `findings`. `unknown` is legal, and honest. `receipts` and `inbound`
-    were acknowledged to providers, `hooks` were due to endpoints; what is missing of them is `lost` too."""
+class Tally(Counts):
+    """The report line, with a line in `findings` for each thing that is wrong. `receipts` and `inbound` were acknowledged to providers,
+    `hooks` were due to endpoints, and `again` is how often one was handed on once more; what is missing of them is `lost` too."""
 
-    trials: int = 0
-    msgs: int = 0
-    acked: int = 0
-    lost: int = 0
-    duplicated: int = 0
-    unknown: int = 0
-    stuck: int = 0
-    illegal: int = 0
     delivered: int = 0
     receipts: int = 0
     inbound: int = 0
     hooks: int = 0
+    again: int = 0
     findings: list[str] = field(default_factory=list)
-
-    @property
-    def is_clean(self) -> bool:
-        """True when nothing is wrong."""
-        return not (self.lost or self.duplicated or self.stuck or self.illegal)
 
     def add(self, other: "Tally") -> None:
         """Count another one in."""
@@ -87,9 +86,22 @@ def judge(store: Path, acked: Mapping[str, tuple[str, str]], ledger: Iterable[tu
         _judge_ends(tally, messages, attempts)
         _judge_copies(tally, messages, attempts, list(ledger))
         _judge_events(tally, conn, messages)
+        _judge_times(tally, conn)
         return tally
     finally:
         conn.close()
+
+
+def judge_shares(tally: Tally, kills: int) -> None:
+    """What is legal of one message, and not of all: in doubt without an end, handed on again, ended with nothing sent."""
+    if tally.msgs < ENOUGH:
+        return
+    if tally.unknown > DOUBT * tally.msgs + AT_ONCE * kills:
+        tally.find("illegal", f"{tally.unknown} of {tally.msgs} messages ended unknown")
+    if tally.again > REPEATED * tally.hooks + AT_ONCE * kills:
+        tally.find("illegal", f"{tally.again} of {tally.hooks} hooks were handed on again")
+    if tally.delivered < ARRIVED * tally.msgs:
+        tally.find("illegal", f"{tally.delivered} of {tally.msgs} messages got to a handset")
 
 
 Row = tuple[str, str, str]  # key, text, status
@@ -169,3 +181,14 @@ def _judge_events(tally: Tally, conn: sqlite3.Connection, messages: Mapping[str,
     for id_, row in messages.items():
         if now.get(id_) != row[2]:
             tally.find("illegal", f"{id_} is {row[2]}, and its last event says {now.get(id_)}")
+
+
+def _judge_times(tally: Tally, conn: sqlite3.Connection) -> None:
+    """Nothing waits long for its end once its time is over and somebody is there to end it (promise 2)."""
+    told = conn.execute("SELECT json_extract(body, '$.at') FROM event WHERE json_extract(body, '$.type') = 'node.started'")
+    starts = [read_time(at) for (at,) in told]
+    sql = "SELECT id, status, valid_until, final_at FROM message WHERE status IN ('expired', 'unknown', 'unconfirmed')"
+    for id_, status, valid_until, final_at in conn.execute(sql):
+        late = final_at - max([valid_until, *(start for start in starts if start <= final_at)])
+        if late > LATE:
+            tally.find("illegal", f"{id_} is {status} {late / SECOND:.0f} s after its time")

@@ -6,6 +6,7 @@ Knows nothing of providers.
 import os
 import signal
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import NamedTuple
 
 import trio
@@ -21,6 +22,20 @@ class Asked(NamedTuple):
 
 Said = tuple[int, bytes, str]
 """(status, body, fate): the fate is `whole`, `none` or `half`, of the answer."""
+
+
+class Peer:
+    """Who answers. While it is not calm, faults are drawn."""
+
+    is_calm = False
+
+    def calm(self) -> None:
+        """No more faults."""
+        self.is_calm = True
+
+    async def answer(self, asked: Asked) -> Said:
+        """The answer to one request."""
+        raise NotImplementedError
 
 
 async def serve_web(answer: Callable[[Asked], Awaitable[Said]], stream: trio.SocketStream) -> None:
@@ -76,3 +91,12 @@ async def open_door() -> trio.SocketListener:
 def port_of(door: trio.SocketListener) -> int:
     """Its port."""
     return int(door.socket.getsockname()[1])
+
+
+async def serve_peer(peer: Peer) -> None:
+    """Serve a peer until killed; prints the port."""
+    door = await open_door()
+    async with trio.open_nursery() as nursery:
+        await nursery.start(wait_calm, peer.calm)
+        print(port_of(door), flush=True)
+        await trio.serve_listeners(partial(serve_web, peer.answer), [door])

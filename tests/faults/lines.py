@@ -1,22 +1,17 @@
 """The report's lines: one for each fault, all of them with the same counts."""
 
 import subprocess
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-COUNTS = ("trials", "msgs", "acked", "lost", "duplicated", "unknown", "stuck", "illegal")
 
 
-@dataclass
-class Line:
-    """What was counted under one fault. `must_lose`: a protection is off in it, so it is right only where something is lost.
+@dataclass(kw_only=True)
+class Counts:
+    """What is counted of every trial. `lost`: acknowledged and gone; `duplicated`: more than one copy; `stuck`: no end; `illegal`: whatever
+    else breaks a promise. `unknown` is legal, and honest."""
 
-    `lost`, `duplicated`, `stuck` and `illegal` break promises; `unknown` is honest. `note`: why it did not run, where it did not;
-    `is_skipped`: it cannot here. `commit`: of what ran, where that was not this run.
-    """
-
-    fault: str
     trials: int = 0
     msgs: int = 0
     acked: int = 0
@@ -25,6 +20,24 @@ class Line:
     unknown: int = 0
     stuck: int = 0
     illegal: int = 0
+
+    @property
+    def is_clean(self) -> bool:
+        """True when nothing is wrong."""
+        return not (self.lost or self.duplicated or self.stuck or self.illegal)
+
+
+COUNTS = tuple(each.name for each in fields(Counts))
+
+
+@dataclass
+class Line(Counts):
+    """What was counted under one fault. `must_lose`: a protection is off in it, so it is right only where something is lost.
+
+    `note`: why it did not run, where it did not; `is_skipped`: it cannot here. `commit`: of what ran, where that was not this run.
+    """
+
+    fault: str
     seed: int = 0
     must_lose: bool = False
     note: str = ""
@@ -36,8 +49,7 @@ class Line:
         """True where it ran, and came to what it has to."""
         if self.note or not self.trials:
             return False
-        is_clean = not (self.lost or self.duplicated or self.stuck or self.illegal)
-        return self.lost > 0 if self.must_lose else is_clean
+        return self.lost > 0 if self.must_lose else self.is_clean
 
     @property
     def verdict(self) -> str:

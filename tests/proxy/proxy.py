@@ -14,6 +14,7 @@ from trio.testing import memory_stream_pair
 from broker.provider.contract import TwinReply, TwinRequest
 from tests.daemon.house import House
 from tests.plugins.test_matrix import Cell, Serve, read_request, write
+from tests.tap import Tap
 
 
 class Replayed(trio.abc.Stream):
@@ -37,28 +38,6 @@ class Replayed(trio.abc.Stream):
 
     async def aclose(self) -> None:
         await self._stream.aclose()
-
-
-class Taker(trio.abc.Stream):
-    """Reads from a connection and keeps what it read."""
-
-    def __init__(self, stream: trio.abc.Stream) -> None:
-        self.stream = stream
-        self.taken = b""
-
-    async def receive_some(self, max_bytes: int | None = None) -> bytes:
-        data = bytes(await self.stream.receive_some(max_bytes))
-        self.taken += data
-        return data
-
-    async def send_all(self, data: bytes | bytearray | memoryview) -> None:
-        await self.stream.send_all(data)
-
-    async def wait_send_all_might_not_block(self) -> None:
-        await self.stream.wait_send_all_might_not_block()
-
-    async def aclose(self) -> None:
-        await self.stream.aclose()
 
 
 class HttpProxy:
@@ -85,7 +64,7 @@ class HttpProxy:
                     blind, self.blind = self.blind, None
                     await blind(stream, stand_in(lambda request: TwinReply()))
                     return
-                taker = Taker(stream)
+                taker = Tap(stream)
                 request = await read_request(taker)
                 cell = self._find(request)
                 if cell is None:

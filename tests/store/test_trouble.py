@@ -59,24 +59,15 @@ async def test_a_failing_disk_stops_the_journal(
 ) -> None:
     """Nobody knows what was written: the answer is UNKNOWN, and the daemon has to stop."""
     await store.have("m0")
-    await store.close()
-    conn: list[Flaky] = []
-
-    def wrap(inner: sqlite3.Connection) -> Flaky:
-        conn.append(Flaky(inner))
-        return conn[0]
-
-    store.wrap = wrap
     with pytest.RaisesGroup(pytest.RaisesExc(StoreBroken, match=name)):
         async with trio.open_nursery() as store.nursery:
-            await store.open()
-            conn[0].script[where] = (name, False)
+            disk = await flaky(store, **{where: (name, False)})
             store.accept(message("m1", key="k"), b"d")
             store.put("open", Step("m0", ("queued",), sending(), open=attempt("m0")))
             await store.journal.wait_committed()
     assert [answer for _, answer in store.answers] == [UNKNOWN, UNKNOWN]
     assert name in caplog.text
-    conn[0].script.clear()
+    disk.script.clear()
     store._scope = None
 
 
@@ -85,18 +76,9 @@ async def test_a_failing_disk_at_a_checkpoint_stops_the_journal_after_the_answer
 ) -> None:
     monkeypatch.setattr(journal_module, "CHANGES", 0)
     monkeypatch.setattr(journal_module, "PAUSE", 0)
-    await store.close()
-    conn: list[Flaky] = []
-
-    def wrap(inner: sqlite3.Connection) -> Flaky:
-        conn.append(Flaky(inner))
-        return conn[0]
-
-    store.wrap = wrap
     with pytest.RaisesGroup(StoreBroken):
         async with trio.open_nursery() as store.nursery:
-            await store.open()
-            conn[0].script["PRAGMA wal_checkpoint"] = ("SQLITE_IOERR_FSYNC", False)
+            await flaky(store, **{"PRAGMA wal_checkpoint": ("SQLITE_IOERR_FSYNC", False)})
             store.accept(message("m1"))
             await trio.sleep_forever()
     assert store.answers == [("m1", DONE)]
@@ -171,19 +153,10 @@ async def test_who_waits_is_told_before_a_failed_store_stops_everything(
     store: Sqlite, autojump_clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """`outcome_unknown` needs a moment to leave by the sockets; in it nothing new is taken, and no attempt opened."""
-    await store.close()
-    conn: list[Flaky] = []
-
-    def wrap(inner: sqlite3.Connection) -> Flaky:
-        conn.append(Flaky(inner))
-        return conn[0]
-
-    store.wrap = wrap
     told: list[float] = []
     with pytest.RaisesGroup(StoreBroken):
         async with trio.open_nursery() as store.nursery:
-            await store.open()
-            conn[0].script["COMMIT"] = ("SQLITE_IOERR_FSYNC", False)
+            await flaky(store, **{"COMMIT": ("SQLITE_IOERR_FSYNC", False)})
             store.accept(message("m1"))
             while not store.answers:
                 await trio.testing.wait_all_tasks_blocked()
