@@ -24,7 +24,9 @@ SHARES = [
 
 @pytest.mark.parametrize(("counts", "illegal"), SHARES)
 def test_what_is_too_much_of_what_is_legal(counts: dict[str, int], illegal: int) -> None:
-    tally = Tally(**{"msgs": 1_000, "delivered": 500, **counts})
+    tally = Tally(msgs=1_000, delivered=500)
+    for name, count in counts.items():
+        setattr(tally, name, count)
     judge_shares(tally, kills=2)
     assert tally.illegal == illegal, tally.findings
 
