@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from broker.delivery.flight import Flight
-from broker.delivery.ledger import Mark
+from broker.delivery.ledger import BucketState, Mark
 from broker.store.contract import Put
 from broker.words.message import Message
 from broker.words.money import show_count
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 log = logging.getLogger("broker.delivery")
 
 PROBE_AHEAD = 500
+SLACK = 100
+"""One part in so many of what was debited since the last report may be rounding."""
 
 
 def note_outcome(lane: "Lane", outcome: Outcome, flight: Flight, now: int) -> None:
@@ -62,6 +64,8 @@ def note_outcome(lane: "Lane", outcome: Outcome, flight: Flight, now: int) -> No
     for balance in outcome.balances:
         asked = _find_asked(lane, flight, balance.bucket, is_charged=class_ == "accepted")
         note_report(lane, balance.bucket, balance.unit, balance.amount, asked, now, is_asked=False)
+    if lane.ledger.credit.low is not None and flight.attempt.bucket is not None:
+        _note_low(lane, lane.ledger.find_bucket(flight.attempt.bucket), now)
     if flight.is_probe:
         health.is_probing = False  # whatever it proved, another message may be the next one
     lane.health.show(now)
@@ -98,33 +102,50 @@ def note_dry(lane: "Lane", bucket: str, now: int) -> None:
 
 
 def note_report(lane: "Lane", name: str, unit: str, amount: int, asked: Mark, now: int, *, is_asked: bool) -> None:
-    """A report of a bucket: told to the feed where it was asked for, and where it crosses `low` or ends a drought."""
+    """A report of a bucket: told to the feed where it was asked for, where it crosses `low`, ends a drought, or is less than it can be.
+
+    Less than usable by our books, which count all that is under way as gone: somebody else spends of the account, or it costs more than
+    we think. What rounding makes of a price is no drift.
+    """
     ledger = lane.ledger
+    known = ledger.find_bucket(name)
+    expected, slack = known.usable, known.debited // SLACK
     bucket = ledger.report(name, unit, amount, asked, now)
-    fields = {
-        "provider": lane.name,
-        "bucket": name,
-        "unit": unit,
-        "reported": show_count(amount),
-        "usable": show_count(bucket.usable or 0),
-        "reported_at": lane.ex.clock.show(now),
-    }
-    tell = lane.ex.teller.happen
-    entries = [tell("credit.updated", now, **fields)] if is_asked else []
-    low = ledger.credit.low
-    if low is not None and (bucket.usable or 0) < low:
-        if not bucket.is_low:
-            entries.append(tell("credit.low", now, **fields))
-        bucket.is_low = True
-    else:
-        bucket.is_low = False
-    if entries:
-        lane.ex.journal.put(Put(entries=tuple(entries), hurry=False))
+    if is_asked:
+        _tell(lane, "credit.updated", bucket, now)
+        if expected is not None and amount < expected - slack:
+            _tell(lane, "credit.drift", bucket, now, expected=show_count(expected))
+    bucket.is_low = bucket.is_low and _is_low(lane, bucket)
+    _note_low(lane, bucket, now)
     if ledger.is_dried(bucket):
         return
     if ledger.refill(name) or is_asked:
         lane.ex.gain()
         lane.ex.release_at("no_credit", now)
+
+
+def _is_low(lane: "Lane", bucket: BucketState) -> bool:
+    low, usable = lane.ledger.credit.low, bucket.usable
+    return low is not None and usable is not None and usable < low
+
+
+def _note_low(lane: "Lane", bucket: BucketState, now: int) -> None:
+    """`low` is told once for each crossing: whatever makes the usable credit fall below it, and again after a report above it."""
+    if not bucket.is_low and _is_low(lane, bucket):
+        bucket.is_low = True
+        _tell(lane, "credit.low", bucket, now)
+
+
+def _tell(lane: "Lane", type_: str, bucket: BucketState, now: int, **more: str) -> None:
+    fields = {
+        "provider": lane.name,
+        "bucket": bucket.name,
+        "unit": bucket.unit,
+        "reported": show_count(bucket.reported or 0),
+        "usable": show_count(bucket.usable or 0),
+        "reported_at": lane.ex.clock.show(bucket.reported_at),
+    }
+    lane.ex.journal.put(Put(entries=(lane.ex.teller.happen(type_, now, **fields, **more),), hurry=False))
 
 
 def keep_state(lane: "Lane", event: tuple[str, str, str | None, int | None]) -> None:

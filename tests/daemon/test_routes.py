@@ -108,6 +108,40 @@ async def test_low_is_told_once_for_each_crossing(make_house: MakeHouse, autojum
     assert len(house.told("credit.low")) == 2
 
 
+async def test_low_is_told_when_it_is_crossed_and_not_with_the_next_report(make_house: MakeHouse, autojump_clock: MockClock) -> None:
+    south = subito("south", credit={"low": 8, "every": "24h"})
+    house = await make_house({"providers": {"south": south}}, {"south": {"balance": 10}})
+    await trio.sleep(1)
+    for n in range(5):
+        await house.until(await house.take(text=f"{TEXT} {n}"), "sent", within=1)
+        assert len(house.told("credit.low")) == (n >= 2)  # 9, 8, 7, 6, 5
+    (told,) = house.told("credit.low")
+    assert {key: told[key] for key in ("provider", "bucket", "unit", "reported", "usable")} == {
+        "provider": "south", "bucket": "Foreign", "unit": "sms", "reported": "10", "usable": "7",
+    }  # fmt: skip
+    (first,) = [event for event in house.told("credit.updated") if event["bucket"] == "Foreign"]
+    assert told["reported_at"] == first["reported_at"]
+
+
+async def test_a_drift_of_the_books_is_told(make_house: MakeHouse, autojump_clock: MockClock) -> None:
+    """Somebody else spends of the account, or it costs more than we thought: the report says less than it can by our books."""
+    house = await make_house({"providers": {"south": subito("south", credit={"every": "5m"})}}, {"south": {"balance": 100}})
+    await trio.sleep(1)
+    await house.until(await house.take(), "sent", within=1)
+    await trio.sleep(6 * MINUTE)
+    house.twins["south"].balance["Foreign"] += 50  # a top-up is none
+    await trio.sleep(5 * MINUTE)
+    assert house.told("credit.drift") == []
+    house.twins["south"].balance["Foreign"] -= 3
+    await trio.sleep(5 * MINUTE)
+    (told,) = house.told("credit.drift")
+    assert {key: told[key] for key in ("provider", "bucket", "unit", "reported", "usable", "expected")} == {
+        "provider": "south", "bucket": "Foreign", "unit": "sms", "reported": "146", "usable": "146", "expected": "149",
+    }  # fmt: skip
+    await trio.sleep(5 * MINUTE)
+    assert len(house.told("credit.drift")) == 1
+
+
 async def test_a_spend_cap_holds(make_house: MakeHouse, autojump_clock: MockClock, nursery: trio.Nursery) -> None:
     house = await make_house(
         {

@@ -9,7 +9,7 @@ from broker.words.event import TYPES
 
 ROOT = Path(__file__).parent.parent.parent / "broker"
 is_type = re.compile(r"[a-z]+\.[a-z_]*").fullmatch
-TELLS = {"happen", "say", "tell_suppressed", "keep_state", "_change", "_changed", "tell"}
+TELLS = {"happen", "say", "tell_suppressed", "keep_state", "_change", "_changed", "tell", "_tell"}
 
 
 def find_types() -> Iterator[str]:
