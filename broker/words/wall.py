@@ -12,6 +12,7 @@ from broker.words.clock import read_time
 __all__ = ["find_start", "read_wall", "read_zone", "show_wall"]
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_SECONDS = "%Y-%m-%d %H:%M:%S"
 _is_local = re.compile(r"([0-9]{4}-[0-9]{2}-[0-9]{2})(?:[T ]([0-9]{2}:[0-9]{2})(:[0-9]{2})?)?", re.ASCII).fullmatch
 
 
@@ -41,13 +42,16 @@ def find_start(schedule: object, zone: tzinfo, accepted_at: int, valid_until: in
 
     `schedule` is RFC 3339, or without a zone the provider's own time: `2026-11-22`, `2026-11-22 14:40`, with or without seconds.
     A time that was still to come when the message was accepted and has passed since means at once. Raises ValueError, with a text
-    for a person, for any other time that is past, one behind the message's validity, and what is no time.
+    for a person, for any other time that is past, one behind the message's validity, one that the provider's clock cannot tell from an
+    earlier one (the end of summer time), and what is no time.
     """
     at = _read_schedule(schedule, zone)
     if at <= accepted_at:
         raise ValueError("options.schedule is not in the future")
     if at >= valid_until:
         raise ValueError("options.schedule is later than the message's validity allows; submit it with a longer `validity`")
+    if read_wall(show_wall(at, zone, _SECONDS), zone, _SECONDS) != at // 1000 * 1000:
+        raise ValueError("options.schedule is in the second of two hours that the provider's clock shows alike; choose another")
     return at if at > now else None
 
 
@@ -57,7 +61,7 @@ def _read_schedule(schedule: object, zone: tzinfo) -> int:
     try:
         if local is None:
             return read_time(text)
-        return read_wall(f"{local[1]} {local[2] or '00:00'}{local[3] or ':00'}", zone, "%Y-%m-%d %H:%M:%S")
+        return read_wall(f"{local[1]} {local[2] or '00:00'}{local[3] or ':00'}", zone, _SECONDS)
     except ValueError:
         raise ValueError(
             "options.schedule is no time; write 2026-11-22T14:40:00+02:00, or 2026-11-22 14:40 in the provider's own time"

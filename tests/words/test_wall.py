@@ -89,6 +89,17 @@ def test_what_no_provider_could_keep(schedule: object, word: str) -> None:
         find_start(schedule, ATHENS, NOW, NOW + 2 * DAY, NOW)
 
 
+def test_an_hour_that_comes_twice() -> None:
+    """The provider reads its own clock's time as the first of the two, and would send an hour too early: the second is refused."""
+    begin = read_time("2026-10-24T20:00:00Z")
+    for schedule in ("2026-10-25T00:30:00Z", "2026-10-25 03:30", "2026-10-25T02:00:00Z"):
+        assert find_start(schedule, ATHENS, begin, begin + DAY, begin) is not None
+    assert find_start("2026-10-25T01:30:00Z", TAIPEI, begin, begin + DAY, begin) is not None
+    for schedule in ("2026-10-25T01:00:00Z", "2026-10-25T01:30:00.250Z", "2026-10-25T03:59:59+02:00"):
+        with pytest.raises(ValueError, match="second of two hours"):
+            find_start(schedule, ATHENS, begin, begin + DAY, begin)
+
+
 def test_a_time_that_passed_on_the_way_means_at_once() -> None:
     ask = ("2026-11-21T20:10:00Z", ATHENS, NOW, NOW + HOUR)
     assert find_start(*ask, NOW + 9 * MINUTE) == NOW + 10 * MINUTE
