@@ -100,7 +100,7 @@ def steady_clock() -> int:
 def find_facts(name: str, plugin_path: tuple[str, ...]) -> PluginFacts:
     """A plugin as the configuration sees it."""
     plugin = load_plugin(name, plugin_path)
-    return PluginFacts(plugin.config_type, plugin.traits, plugin.check, narrow=plugin.narrow)
+    return PluginFacts(plugin.config_type, plugin.traits, plugin.check, plugin.narrow, plugin.read_code)
 
 
 def load_settings(config: Path, *, twins: bool) -> tuple[Settings, dict[str, Plugin]]:

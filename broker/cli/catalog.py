@@ -7,4 +7,4 @@ from broker.provider.registry import load_plugin
 def read_facts(name: str, plugin_path: tuple[str, ...]) -> PluginFacts:
     """The facts of a plugin by its name or file. Raises PluginError where there is none, or it cannot be used."""
     plugin = load_plugin(name, plugin_path)
-    return PluginFacts(config_type=plugin.config_type, traits=plugin.traits, check=plugin.check, narrow=plugin.narrow)
+    return PluginFacts(plugin.config_type, plugin.traits, plugin.check, plugin.narrow, plugin.read_code)

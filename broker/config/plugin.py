@@ -36,13 +36,14 @@ class PluginFacts(msgspec.Struct, frozen=True):
     """A plugin as the configuration sees it.
 
     `check` is the plugin's own look at its Config: (key, problem and remedy) for each fault; `narrow` gives the traits of one
-    account where some hang on its Config.
+    account where some hang on its Config; `read_code` reads a key of `codes`, None where any text may be one. It raises ValueError.
     """
 
     config_type: type[msgspec.Struct]
     traits: Traits
     check: Callable[[Any], Iterable[tuple[str, str]]] | None = None
     narrow: Callable[[Any], Traits] | None = None
+    read_code: Callable[[str], str] | None = None
 
     def find_traits(self, config: Any) -> Traits:
         """The traits of one account."""

@@ -142,7 +142,20 @@ def read_provider(
         )
     except Fault:  # cannot be: no key of the core is without a default
         return None
-    return settings if facts is None else _fill_credit(settings, facts)
+    return settings if facts is None else _fill_credit(_read_codes(settings, facts, spot), facts)
+
+
+def _read_codes(settings: ProviderSettings, facts: PluginFacts, spot: Spot) -> ProviderSettings:
+    """`codes` as the plugin's outcomes write them: an operator may know a code by another form or by its name."""
+    if facts.read_code is None or not settings.codes:
+        return settings
+    codes: dict[str, str] = {}
+    for key, class_ in settings.codes.items():
+        try:
+            codes[facts.read_code(key)] = class_
+        except ValueError as error:
+            spot.child("codes").child(key).add(f"is no code of this plugin: {error}")
+    return msgspec.structs.replace(settings, codes=codes)
 
 
 def _read_plugin_name(spot: Spot, places: Places, state: Path) -> str | None:

@@ -18,6 +18,7 @@ A plugin of an HTTP provider is a module of data and pure functions, in the fixe
                                                                     the plugin splits it itself; without it, the plain count
     shape(config, send) -> Hashable | None    only sends of one shape share a request; None: it needs one of its own
     receipts(config, request, now) -> Parsed                        what a provider sent to our callback address
+    read_code(text) -> str                    a key of an account's `codes` as an Outcome's code writes it; ValueError where it is none
 
 An HLR request is a message of channel `hlr`: `build` asks, and the receipt that `parse_query`, `receipts` or a session gives carries
 a Lookup.

@@ -57,7 +57,7 @@ _PAIRS = (
     ("cancel", "parse_cancel"),
     ("contact", "parse_contact"),
 )
-_OPTIONAL = ("buckets", "receipts", "open_session", "check", "shape", "measure")
+_OPTIONAL = ("buckets", "receipts", "open_session", "check", "shape", "measure", "read_code")
 
 
 class PluginError(Exception):
@@ -102,6 +102,7 @@ class Plugin:
     check: Callable[[Any], Iterable[tuple[str, str]]] | None = None
     shape: Callable[[Any, Send], Hashable | None] | None = None
     measure: Callable[[Any, str], Verdict] | None = None
+    read_code: Callable[[str], str] | None = None
     narrow: Callable[[Any], Traits] | None = None
 
     def __repr__(self) -> str:

@@ -34,6 +34,7 @@ from broker.provider.contract import (
 )
 from broker.provider.smpp import Dialect, SmppKeys, SmppSession, check_keys, narrow
 from broker.provider.smpp import measure as measure_text
+from broker.smpp.statuses import read_status, show_status
 from broker.text import Verdict, verdict, write_form
 from broker.text.markup import MarkupError, escape_markup
 from broker.words.message import Message
@@ -281,6 +282,14 @@ def shape(config: Config, send: Send) -> Hashable | None:
 def measure(config: Config, text: str) -> Verdict:
     """What a text becomes: over HTTP and SOAP iSMS.gr cuts it, over SMPP we do."""
     return measure_text(config, text) if config.protocol == "smpp" else verdict(text)
+
+
+def read_code(text: str) -> str:
+    """A command_status as outcomes show it; any other text as it is, for HTTP and SOAP answer with texts."""
+    try:
+        return show_status(read_status(text))
+    except ValueError:
+        return text
 
 
 def open_session(config: Config, name: str) -> SmppSession | None:

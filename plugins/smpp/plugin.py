@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from broker.provider.contract import Secret, Traits
 from broker.provider.smpp import Dialect, SmppKeys, SmppSession, check_keys, measure, narrow
 from broker.smpp.statuses import CODES as STATUSES
-from broker.smpp.statuses import STATS, show_status
+from broker.smpp.statuses import STATS, read_status, show_status
 from broker.words.outcome import OutcomeClass
 from broker.words.receipt import ReceiptClass
 
@@ -49,6 +49,11 @@ QUERY_CODES: dict[str, ReceiptClass] = dict(STATS)
 def traits(config: Config) -> Traits:
     """Of one account."""
     return narrow(TRAITS, config)
+
+
+def read_code(text: str) -> str:
+    """A command_status as outcomes show it: "0x45" for "0x00000045", and for "ESME_RSUBMITFAIL". Raises ValueError."""
+    return show_status(read_status(text))
 
 
 def open_session(config: Config, name: str) -> SmppSession:

@@ -19,7 +19,7 @@ from broker.provider.smpp import measure as measure_text
 from broker.smpp.pdu import DataSm, DeliverSm, SubmitSm
 from broker.smpp.receipt import Report, read_lookup
 from broker.smpp.statuses import CODES as CLASSES
-from broker.smpp.statuses import SMSCRU_ERRORS, STATS, show_status
+from broker.smpp.statuses import SMSCRU_ERRORS, STATS, read_status, show_status
 from broker.smpp.tlv import Tlv, find_value
 from broker.text import Verdict
 from broker.words.channel import CHANNELS
@@ -31,7 +31,7 @@ from broker.words.receipt import FINAL_RECEIPTS, ReceiptClass
 from broker.words.settings import Duration, Url
 
 from .commands import OPTIONS, PREFIXES, write_text
-from .web import STATUSES, balance, build, parse, parse_balance, parse_price, parse_query, price, query, receipts
+from .web import ERRORS, STATUSES, balance, build, parse, parse_balance, parse_price, parse_query, price, query, receipts
 
 __all__ = ["balance", "build", "parse", "parse_balance", "parse_price", "parse_query", "price", "query", "receipts"]
 
@@ -194,6 +194,11 @@ def read_count(tlvs: Sequence[Tlv]) -> int | None:
 
 ALARMS = {"200": "virtual sending is switched on at the provider: nothing is really delivered"}
 """A receipt's `err` → what has to be told loudly, for every message is affected."""
+
+
+def read_code(text: str) -> str:
+    """A command_status as outcomes show it, or an error_code of the HTTP side as it is. Raises ValueError."""
+    return text if text in ERRORS else show_status(read_status(text))
 
 
 def open_session(config: Config, name: str) -> SmppSession:

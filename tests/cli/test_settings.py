@@ -137,9 +137,36 @@ def test_an_account_is_seen_as_its_own_keys_make_it(desk: Desk) -> None:
     for name in find_plugins():
         plugin = load_plugin(name)
         facts = read_facts(name, ())
-        assert (facts.config_type, facts.traits, facts.check, facts.narrow) == tuple(
-            getattr(plugin, key) for key in ("config_type", "traits", "check", "narrow")
-        )
+        names = ("config_type", "traits", "check", "narrow", "read_code")
+        assert [getattr(facts, key) for key in names] == [getattr(plugin, key) for key in names]
+
+
+CODES = '[providers.s]\nplugin = "smpp"\nhost = "h"\nusername = "u"\npassword = "p"\ncodes = { "%s" = "no_credit" }\n'
+
+
+@pytest.mark.parametrize("code", ["0x45", "0x00000045", "ESME_RSUBMITFAIL", "rsubmitfail"])
+def test_a_code_in_any_form_that_an_smsc_s_manual_has(desk: Desk, code: str) -> None:
+    desk.write(CODES % code)
+    tree = desk.run("check", "--effective", "--json").json
+    assert tree["providers"]["s"]["codes"] == {"0x45": "no_credit"}
+
+
+@pytest.mark.parametrize("code", ["45", "69", "no money", ""])
+def test_what_is_no_code_of_a_plugin_is_refused(desk: Desk, code: str) -> None:
+    """It would stand there and never be met."""
+    desk.write(CODES % code)
+    ran = desk.run("check")
+    assert (ran.code, "broker.toml:6: providers.s.codes" in ran.out, 'write it as "0x58"' in ran.out) == (78, True, True)
+
+
+WORDS = [("smscru", "9", "9"), ("smscru", "0x0000040A", "0x40A"), ("isms", "Insufficient credits.", "Insufficient credits."),
+         ("isms", "RTHROTTLED", "0x58"), ("mitake", "Q", "Q"), ("subito", "-99", "-99")]  # fmt: skip
+
+
+@pytest.mark.parametrize(("plugin", "code", "read"), WORDS)
+def test_codes_of_the_others(desk: Desk, plugin: str, code: str, read: str) -> None:
+    desk.write(f'[providers.s]\nplugin = "{plugin}"\nusername = "u"\npassword = "p"\ncodes = {{ "{code}" = "unavailable" }}\n')
+    assert desk.run("check", "--effective", "--json").json["providers"]["s"]["codes"] == {read: "unavailable"}
 
 
 def test_shorten() -> None:

@@ -9,7 +9,7 @@ from trio.testing import MockClock
 
 from broker.store import journal
 from tests.daemon.conftest import MakeHouse
-from tests.daemon.house import TEXT, TO, House, path_of, rule, smpp
+from tests.daemon.house import TEXT, TO, House, loopback, path_of, rule, smpp
 
 LONG = TEXT + " 0123456789" * 40  # three parts
 
@@ -159,3 +159,14 @@ async def test_a_full_window_does_not_wait_for_the_disk(
     assert len(times) == 300
     share = (len(times) - 20) / (times[-1] - times[0]) * 1000 / (20 * 1000 / 50)
     assert least <= share <= most
+
+
+async def test_what_an_smsc_s_status_means_is_the_account_s_to_say(make_house: MakeHouse, autojump_clock: MockClock) -> None:
+    """PROVIDERS.md: 0x45 is `unavailable`, "override per account: often credit"; written by its name."""
+    account = smpp("a", codes={"ESME_RSUBMITFAIL": "unsuitable"})
+    house = await make_house({"providers": {"a": account, "b": loopback()}, "rules": [rule("a", "b")]}, {"a": {"answers": ["0x45"]}})
+    await trio.sleep(1)
+    reply = await house.until(await house.take(), "unconfirmed", within=1)
+    assert [(each["provider"], each["class"], each["code"]) for each in reply["attempts"]] == [
+        ("a", "unsuitable", "0x45"), ("b", "accepted", "ok"),
+    ]  # fmt: skip
