@@ -392,7 +392,7 @@ class Lane:
         self.in_flight -= 1
         self._ids.discard(flight.message.id)
         if self._size or self._has_more:
-            self.pump()
+            self.ex.journal.do_behind(self.pump)  # once for all slots that a commit frees
 
     @property
     def delivered_share(self) -> Decimal | None:

@@ -73,6 +73,7 @@ class SqliteJournal:
         self._stuck = 0
         self._claims = 0
         self._trouble: sqlite3.Error | None = None
+        self._behind: dict[Callable[[], None], None] | None = None  # None: no answers are being given
         self.is_full = False
         self.is_broken = False
         self.commits = 0
@@ -90,6 +91,13 @@ class SqliteJournal:
             self._lot.unpark_all()
         elif len(self._pending) == 1:
             self._lot.unpark_all()
+
+    def do_behind(self, work: Callable[[], None]) -> None:
+        """Do `work` once behind all answers of the commit that are being given, however many of them want it; else at once."""
+        if self._behind is None:
+            work()
+        else:
+            self._behind[work] = None
 
     @property
     def waiting(self) -> int:
@@ -157,8 +165,12 @@ class SqliteJournal:
                 return
         self.commits += 1
         self._stuck = max(0, self._stuck - len(batch))
+        self._behind = {}
         for operation, (answer, value) in zip(batch, results, strict=True):
             _answer(operation, answer, value)
+        behind, self._behind = self._behind, None
+        for work in behind:
+            work()
         failpoint("commit.told")
         self.ring.push(entries)
         self._look_at_trouble()
