@@ -18,7 +18,7 @@ import trio
 from broker.words.status import LIVE
 from tests.crash.books import count_waiting, judge_book, read_book
 from tests.crash.clients import Client
-from tests.crash.verdict import Tally, judge, judge_shares, read_ledger
+from tests.crash.verdict import Tally, judge, judge_shares, judge_times, read_ledger
 from tests.crash.worlds import ROOT, World
 
 CANARIES = ("c4n4ry", "text c", "text mo", "+8869", "YzRuNHJ5")
@@ -128,6 +128,8 @@ class Round:
 
         await self.run_with(hurt)
         judge_shares(self.tally, len(kills))
+        if (store := self.folder / "data" / "broker.db").exists():
+            judge_times(self.tally, store)
         return self.tally
 
     async def run_with(self, hurt: Callable[[], Awaitable[None]]) -> Tally:

@@ -86,7 +86,6 @@ def judge(store: Path, acked: Mapping[str, tuple[str, str]], ledger: Iterable[tu
         _judge_ends(tally, messages, attempts)
         _judge_copies(tally, messages, attempts, list(ledger))
         _judge_events(tally, conn, messages)
-        _judge_times(tally, conn)
         return tally
     finally:
         conn.close()
@@ -183,12 +182,18 @@ def _judge_events(tally: Tally, conn: sqlite3.Connection, messages: Mapping[str,
             tally.find("illegal", f"{id_} is {row[2]}, and its last event says {now.get(id_)}")
 
 
-def _judge_times(tally: Tally, conn: sqlite3.Connection) -> None:
-    """Nothing waits long for its end once its time is over and somebody is there to end it (promise 2)."""
-    told = conn.execute("SELECT json_extract(body, '$.at') FROM event WHERE json_extract(body, '$.type') = 'node.started'")
-    starts = [read_time(at) for (at,) in told]
-    sql = "SELECT id, status, valid_until, final_at FROM message WHERE status IN ('expired', 'unknown', 'unconfirmed')"
-    for id_, status, valid_until, final_at in conn.execute(sql):
-        late = final_at - max([valid_until, *(start for start in starts if start <= final_at)])
-        if late > LATE:
-            tally.find("illegal", f"{id_} is {status} {late / SECOND:.0f} s after its time")
+def judge_times(tally: Tally, store: Path) -> None:
+    """Nothing waits long for its end once its time is over and somebody is there to end it (promise 2): where `doubt_deadline` and
+    `receipt_wait` are of seconds.
+    """
+    conn = sqlite3.connect(f"file:{store}?mode=ro", uri=True)
+    try:
+        told = conn.execute("SELECT json_extract(body, '$.at') FROM event WHERE json_extract(body, '$.type') = 'node.started'")
+        starts = [read_time(at) for (at,) in told]
+        sql = "SELECT id, status, valid_until, final_at FROM message WHERE status IN ('expired', 'unknown', 'unconfirmed')"
+        for id_, status, valid_until, final_at in conn.execute(sql):
+            late = final_at - max([valid_until, *(start for start in starts if start <= final_at)])
+            if late > LATE:
+                tally.find("illegal", f"{id_} is {status} {late / SECOND:.0f} s after its time")
+    finally:
+        conn.close()
