@@ -35,6 +35,8 @@ def show_lane(ex: Exchange, lane: Lane) -> dict[str, Any]:
         "refused": lane.refused,
         "delivered_share": None if share is None else f"{share:.3f}",
         "channels": sorted(lane.traits.channels),
+        "unknown_codes": lane.carrier.unknown,
+        "rejected_rows": lane.rejected_row.rows,
     }
 
 

@@ -17,12 +17,18 @@ from broker.delivery.settle import settle
 from broker.provider.answers import judge
 from broker.provider.contract import Call, Outcome, Port, Reply, Send, Session, Settle, Traits, Unsuitable
 from broker.routing import Account
+from broker.smpp.statuses import CODES, show_status
 from broker.store.failpoints import failpoint
 from broker.words.message import Message
 
 log = logging.getLogger("broker.delivery")
 
 
+OURS = ("plugin", "not sent")
+"""Evidence of what the provider never saw: its code is our own word."""
+MOST_UNKNOWN = 100
+STATUSES = frozenset(map(show_status, CODES))
+"""What every session that speaks SMPP may answer, whatever its plugin's own codes are."""
 FAULTS = (Exception, SystemExit)
 """What a plugin may raise without taking the broker along; some library of its own may mean to end its program."""
 
@@ -50,6 +56,7 @@ class Carrier:
         self.session = session
         self.timeout = timeout
         self.codes: dict[str, str] = account.settings.codes
+        self.unknown: dict[str, int] = {}  # codes that stand in no table → how often they came
         self.in_use = 0
         self.scope = trio.CancelScope()
         self.ended = trio.Event()
@@ -129,9 +136,22 @@ class Carrier:
             return _fault(self.plugin.name, error, sends, "in_doubt")
         if len(outcomes) != len(sends):
             return _fault(self.plugin.name, ValueError("not one outcome for each send"), sends, "in_doubt")
+        for outcome in outcomes:
+            self.note_code(outcome)
         if reply.status in (429, 503) and "retry-after" in reply.headers:
             return [self._add_wait(outcome, reply, now()) for outcome in outcomes]
         return outcomes
+
+    def note_code(self, outcome: Outcome) -> None:
+        """Count and log a code of the provider's that stands in no table, for an operator to put it into `codes`."""
+        code = outcome.code
+        if code is None or outcome.class_ == "accepted" or code in self.plugin.codes or code in STATUSES or not self.plugin.codes:
+            return
+        if code in self.codes or outcome.evidence in OURS or (code not in self.unknown and len(self.unknown) >= MOST_UNKNOWN):
+            return
+        count = self.unknown[code] = self.unknown.get(code, 0) + 1
+        if count & (count - 1) == 0:  # 1, 2, 4, 8, …: a flood must not fill the log as well
+            log.warning("a code in no table provider=%s code=%s class=%s count=%d", self.account.name, code, outcome.class_, count)
 
     @staticmethod
     def _add_wait(outcome: Outcome, reply: Reply, now: int) -> Outcome:
@@ -147,6 +167,7 @@ class Carrier:
         def settle_once(index: int, outcome: Outcome) -> None:
             if index in waiting:  # a session that speaks twice of one message is not believed the second time
                 waiting.remove(index)
+                self.note_code(outcome)
                 settle(index, outcome)
 
         rest = Outcome("in_doubt", None, "no answer in time", evidence="timeout")

@@ -62,7 +62,7 @@ class Lane:
         self._leaving: list[str] = []
         self._replaced: dict[str, Attempt] = {}
         self.repeated: set[str] = set()
-        self.blocked_row = BlockedRow()
+        self.blocked_row, self.rejected_row = BlockedRow(), BlockedRow()
         self._credits = list(SHARES)
         self._has_more = True
         self._due_at: int | None = None

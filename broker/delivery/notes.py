@@ -184,6 +184,19 @@ def judge_blocked(lane: "Lane", outcome: Outcome, message: Message, now: int) ->
     return msgspec.structs.replace(outcome, class_="misconfigured", detail="blocked in a row: taken as the account's trouble")
 
 
+def note_rejected(lane: "Lane", outcome: Outcome, message: Message, now: int) -> None:
+    """A row of `rejected` is told and counted; unlike one of `blocked` it changes nothing."""
+    row = lane.rejected_row
+    if outcome.class_ != "rejected":
+        if outcome.code is not None:
+            row.end()
+        return
+    before = row.rows
+    row.note(message.id, now)
+    if row.rows > before:
+        log.error("rejected in a row: is it the account's trouble? provider=%s code=%s rows=%d", lane.name, outcome.code, row.rows)
+
+
 def suppress(lane: "Lane", message: Message, sender: str | None, now: int) -> None:
     """A `blocked` answer bars the recipient, for everybody or for this sender ([suppress].scope)."""
     scope = "all" if lane.ex.book.settings.suppress.scope == "all" else f"sender:{sender or ''}"

@@ -11,7 +11,7 @@ import msgspec
 from broker.delivery.exchange import Exchange
 from broker.delivery.flight import Flight
 from broker.delivery.lookups import end_lookup, is_asked_soon
-from broker.delivery.notes import judge_blocked, note_outcome, suppress
+from broker.delivery.notes import judge_blocked, note_outcome, note_rejected, suppress
 from broker.delivery.partial import find_ref
 from broker.delivery.receipts import claim
 from broker.policy import Decision, Sides, decide, lay_out_partial
@@ -37,6 +37,7 @@ def settle(ex: Exchange, flight: Flight, outcome: Outcome) -> None:
         outcome = judge_blocked(lane, outcome, message, now)
     elif outcome.code is not None:
         lane.blocked_row.end()  # only the provider's own word ends a row: a failed connection says nothing of it
+    note_rejected(lane, outcome, message, now)
     state = STATE_OF.get(outcome.class_, "refused")
     if state != "in_doubt":
         # Before the balance that the answer may carry: that report already knows of this attempt.

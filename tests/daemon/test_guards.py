@@ -7,7 +7,7 @@ import trio
 from trio.testing import MockClock
 
 from tests.daemon.conftest import MakeHouse
-from tests.daemon.house import House, loopback, path_of, rule
+from tests.daemon.house import TEXT, House, loopback, mitake, path_of, rule, smpp
 
 MINUTE = 60.0
 
@@ -132,3 +132,37 @@ async def test_what_was_delivered_is_known_after_a_restart(
     await house.stop()
     await house.start(nursery)
     await house.until(await house.take(), "delivered", within=2)
+
+
+async def test_a_row_of_rejected_is_counted_and_changes_nothing(
+    make_house: MakeHouse, autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    house = await make_house({"providers": {"a": loopback(*["rejected"] * 12, "accepted")}, "rules": [rule("a")]})
+    for n in range(12):
+        await house.until(await house.take(number(n)), "failed", within=2)
+    (row,) = (await house.order("providers"))["providers"]
+    assert (row["rejected_rows"], row["state"], caplog.text.count("rejected in a row")) == (1, "up", 1)
+
+
+async def test_a_code_in_no_table_is_counted_and_logged(
+    make_house: MakeHouse, autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    """CONTRACT §1: in doubt, never accepted, counted and logged; over SMPP, where a status always refuses, unavailable (PROVIDERS.md)."""
+    providers = {
+        "m": mitake("m", codes={"Z": "unavailable"}),
+        "s": smpp("s", breaker={"failures": 100}),
+        "g": smpp("g", plugin="isms", protocol="smpp", password="demo", breaker={"failures": 100}),
+    }
+    rules = [rule(name, name=name, match={"tag": name}, on={"unavailable": "fail"}) for name in providers]
+    twins = {"g": {"smpp": {"answers": ["0x45", "0x4FF"]}}, "m": {"answers": ["Q", "500", "v", "Z"]}, "s": {"answers": ["0x40A", "0x45"]}}
+    house = await make_house({"providers": providers, "rules": rules}, twins)
+    await trio.sleep(1)
+    ends = [(await house.until(await house.take(text=f"{TEXT} {n}", tags=["m"]), "in_doubt", "failed"))["attempts"][0] for n in range(4)]
+    assert [(each["class"], each["code"]) for each in ends] == [
+        ("in_doubt", "Q"), ("in_doubt", "500"), ("rejected", "v"), ("unavailable", "Z"),
+    ]  # fmt: skip
+    for tag in "ssgg":
+        await house.until(await house.take(tags=[tag]), "failed")
+    rows = {row["name"]: row["unknown_codes"] for row in (await house.order("providers"))["providers"]}
+    assert rows == {"m": {"Q": 1}, "s": {"0x40A": 1}, "g": {"0x4FF": 1}}
+    assert caplog.text.count("a code in no table") == 3

@@ -140,7 +140,7 @@ async def test_held_ends_with_its_validity(house: House, autojump_clock: MockClo
 
 PROVIDER = {
     "name", "plugin", "channels", "state", "reason", "until", "rate", "in_flight", "max_in_flight", "waiting", "breaker", "credit",
-    "accepted", "refused", "delivered_share",
+    "accepted", "refused", "delivered_share", "unknown_codes", "rejected_rows",
 }  # fmt: skip
 BALANCE = {
     "provider", "bucket", "unit", "reported", "usable", "reserved", "reported_at", "dry", "low", "stop", "burn_per_hour", "runs_dry_at",

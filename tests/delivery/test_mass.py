@@ -18,6 +18,17 @@ def test_five_in_more_than_a_minute_are_no_row() -> None:
     assert not any(row.note(f"m{n}", n * (WITHIN // 4 + 1)) for n in range(20))
 
 
+def test_a_row_is_counted_once_however_long_it_is() -> None:
+    row = BlockedRow()
+    for n in range(400):
+        row.note(f"m{n}", n * 1_000)
+    assert row.rows == 1
+    row.end()
+    for n in range(MOST):
+        row.note(f"n{n}", 500_000 + n)
+    assert row.rows == 2
+
+
 def test_another_answer_ends_the_row() -> None:
     row = BlockedRow()
     for n in range(4):
