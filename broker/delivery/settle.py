@@ -148,7 +148,8 @@ def _write_up(ex: Exchange, flight: Flight, outcome: Outcome, decision: Decision
     if kind == "sent":
         lane_name = lane.name
         if not lane.traits.receipts:
-            status, final_at, detail = "unconfirmed", now, NO_RECEIPTS
+            status, final_at = "unconfirmed", now
+            detail = NO_RECEIPTS if outcome.detail is None else f"{outcome.detail}; {NO_RECEIPTS}"
             entries = (entry, tell(message, status, now, attempt, ref=ref, detail=detail, rule=rule))
         else:
             # An id beside an error code is accepted, and asked for at once (PROVIDERS.md, rules for every provider).

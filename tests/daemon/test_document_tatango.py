@@ -47,6 +47,7 @@ async def test_tatango_statuses(
     reply = await see(site.house, id_, status)
     assert [(each["class"], each["code"]) for each in reply["attempts"]] == [(class_, str(code))]
     assert (code == 202) == (reply["attempts"][0]["detail"] == "opt-in pending")
+    assert (code == 202) == ("opt-in pending" in (reply["message"]["detail"] or ""))  # "Message will be sent if they opt in"
 
 
 MO = """<?xml version="1.0"?>
