@@ -23,6 +23,7 @@ from broker.cli.demo_broker import Broker, DemoFailed
 from broker.cli.demo_cast import FIRST, PASSWORD, SECOND, Order, count_copies
 from broker.cli.demo_check import check, sum_up
 from broker.cli.demo_feed import Chronicle
+from broker.cli.demo_stage import show_end
 
 ROOT = Path(__file__).parent.parent
 MOST_S = 35
@@ -161,6 +162,18 @@ def find_bad(end: dict[str, Any]) -> list[str]:
 
 def test_a_good_end_is_good() -> None:
     assert find_bad(make_end()) == []
+
+
+def test_the_end_as_one_document() -> None:
+    end = make_end()
+    lose_one(end)
+    found = show_end(end["chronicle"], {"subito": ("1.40 EUR", "1.40")}, "1.40", check(**end), 8.04)
+    (row,) = found["providers"]
+    assert (found["ok"], found["seconds"], found["total_eur"]) == (False, 8.0, "1.40")
+    assert {key: row[key] for key in ("provider", "delivered", "price", "eur")} == {
+        "provider": "subito", "delivered": 28, "price": "1.40 EUR", "eur": "1.40",
+    }  # fmt: skip
+    assert [each["claim"][:12] for each in found["checks"] if not each["holds"]] == ["nothing lost"]
 
 
 def lose_one(end: dict[str, Any]) -> None:

@@ -18,8 +18,8 @@ from broker.cli.demo_broker import Broker, DemoFailed
 from broker.cli.demo_cast import FIRST, SECOND, TITLES, Order, begin_trouble, count_copies, make_request, make_twins, write_config
 from broker.cli.demo_check import check, sum_up
 from broker.cli.demo_feed import Chronicle
-from broker.cli.demo_stage import Stage, print_accounts, print_checks
-from broker.cli.output import say, show_count
+from broker.cli.demo_stage import Stage, print_accounts, print_checks, show_end
+from broker.cli.output import print_json, say, show_count
 from broker.cli.times import now
 from broker.cli.trouble import DONE, FAILED
 from broker.provider.twin import serve_twin
@@ -31,29 +31,31 @@ LONGEST_FOLDER = 80
 MOST_S = 45.0
 
 
-def run_demo(keep: bool) -> int:
-    """Play the story; 0 only if every message ended as it should. `keep`: stay until Ctrl-C, for a look around."""
+def run_demo(keep: bool, *, as_json: bool = False) -> int:
+    """Play the story; 0 only if every message ended as it should. `keep`: stay until Ctrl-C; `as_json`: show the end alone."""
     place = tempfile.gettempdir()
     if len(os.fsencode(place)) > LONGEST_FOLDER:
         place = "/tmp"  # noqa: S108 - a private folder is made in it
     with tempfile.TemporaryDirectory(prefix="broker-demo-", dir=place) as folder:
-        return trio.run(_play, Path(folder), keep)
+        return trio.run(_play, Path(folder), keep, as_json)
 
 
-async def _play(folder: Path, keep: bool) -> int:
+async def _play(folder: Path, keep: bool, as_json: bool) -> int:
     """The story, which a signal may end at any time."""
     code = INTERRUPTED
     async with trio.open_nursery() as nursery:
         await nursery.start(_end_on_signal, nursery.cancel_scope)
         try:
             async with trio.open_nursery() as running:
-                demo = Demo(folder, running)
+                demo = Demo(folder, running, as_json=as_json)
                 code = await demo.play()
                 if keep:
                     await demo.stay()
                 running.cancel_scope.cancel()
         except* DemoFailed as failures:
             sys.stderr.write(f"demo: {_find_first(failures)}\n")
+            if as_json:
+                print_json({"ok": False, "error": {"code": "failed", "message": str(_find_first(failures))}})
             code = FAILED
         nursery.cancel_scope.cancel()
     return code
@@ -76,11 +78,12 @@ def _find_first(failures: BaseException) -> BaseException:
 class Demo:
     """One performance: the twins, the broker, what its feed told, and the messages by the ids that it gave them."""
 
-    def __init__(self, folder: Path, nursery: trio.Nursery) -> None:
+    def __init__(self, folder: Path, nursery: trio.Nursery, *, as_json: bool = False) -> None:
         self._folder = folder
         self._nursery = nursery
+        self._as_json = as_json
         self._twins: dict[str, Any] = make_twins()
-        self._stage = Stage()
+        self._stage = Stage(is_silent=as_json)
         self._chronicle = Chronicle(list(TITLES), self._tell)
         self._orders: dict[str, Order] = {}
         self._repeated: list[dict[str, Any]] = []
@@ -178,11 +181,14 @@ class Demo:
     async def _judge(self) -> int:
         """Print the summary, and whether what has to hold holds."""
         found = await self._broker.ask("control", *({"op": "status", "id": id_} for id_ in self._orders))
+        checks = check(self._chronicle, self._twins, self._orders, found, self._repeated, self._by_hand)
+        is_good = all(holds for holds, _ in checks)
+        if self._as_json:
+            print_json(show_end(self._chronicle, *sum_up(found), checks, self._stage.seconds))
+            return DONE if is_good else FAILED
         self._stage.begin("5. What became of it")
         print_accounts(self._chronicle, *sum_up(found))
-        checks = check(self._chronicle, self._twins, self._orders, found, self._repeated, self._by_hand)
         print_checks(checks)
-        is_good = all(holds for holds, _ in checks)
         verdict = "Every message ended as it should." if is_good else "Not everything went as it should: see FAILED."
         say()
         say(f"{self._stage.seconds:.0f} s. {verdict}")
@@ -190,6 +196,8 @@ class Demo:
 
     async def stay(self) -> None:
         """Leave all of it running, and say how to look at it."""
+        if self._as_json:
+            await trio.sleep_forever()
         option = f"--config {self._broker.file}"
         id_ = next(iter(self._by_hand), next(iter(self._orders)))
         say()

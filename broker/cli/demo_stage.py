@@ -25,15 +25,16 @@ _SKIPPED = ("message.sending", "message.receipt", "credit.updated", "node.starte
 
 
 class Stage:
-    """Standard output for the length of the demo; the board stands at its foot while the stage is entered."""
+    """Standard output for the length of the demo; the board stands at its foot while the stage is entered. `is_silent`: nothing shows."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, is_silent: bool = False) -> None:
         self._began = time.monotonic()
+        self._is_silent = is_silent
         self._live: Live | None = None
         self.is_over = False
 
     def __enter__(self) -> "Stage":
-        if sys.stdout.isatty():
+        if sys.stdout.isatty() and not self._is_silent:
             from rich.console import Console
             from rich.live import Live
 
@@ -71,6 +72,8 @@ class Stage:
             self._print(f"{self.seconds:5.1f}s  {who}  {what:<{WIDTH}}{facts}", style_of(what))
 
     def _print(self, line: str, style: str = "") -> None:
+        if self._is_silent:
+            return
         if self._live is None:
             say(line)
         else:
@@ -142,6 +145,31 @@ def print_accounts(chronicle: Chronicle, prices: Mapping[str, tuple[str, str]], 
     rows.append(("all together", sent, *ended, "", "", total))
     say()
     print_table(columns, rows)
+
+
+def show_end(
+    chronicle: Chronicle, prices: Mapping[str, tuple[str, str]], total: str, checks: Sequence[tuple[bool, str]], seconds: float
+) -> dict[str, Any]:
+    """The same as one document: what each provider did and cost, each claim, and whether all of them hold."""
+    providers = [
+        {
+            "provider": name,
+            "accepted": account.accepted,
+            "delivered": account.ends["delivered"],
+            "unconfirmed": account.ends["unconfirmed"],
+            "refused": dict(account.refused),
+            "price": prices[name][0] if name in prices else None,
+            "eur": prices[name][1] if name in prices else None,
+        }
+        for name, account in chronicle.accounts.items()
+    ]
+    return {
+        "ok": all(holds for holds, _ in checks),
+        "seconds": round(seconds, 1),
+        "providers": providers,
+        "total_eur": total,
+        "checks": [{"holds": holds, "claim": claim} for holds, claim in checks],
+    }
 
 
 def print_checks(checks: Sequence[tuple[bool, str]]) -> None:

@@ -32,7 +32,7 @@ def demo(args: Namespace) -> int:
     """Run the demonstration."""
     from broker.cli.demo import run_demo
 
-    return run_demo(args.keep)
+    return run_demo(args.keep, as_json=args.json)
 
 
 COMMANDS = {
@@ -47,9 +47,8 @@ COMMANDS = {
     "demo": Command(
         "Watch the broker at work in under a minute, on simulated providers: a batch to several countries, one provider out of"
         " credit, one unavailable, failover, receipts, prices. Exit 0 only if every message ended as it should.",
-        ("broker demo",),
+        ("broker demo", "broker demo --json | jq .checks"),
         demo,
         _add_demo,
-        prints=False,
     ),
 }

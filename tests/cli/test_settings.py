@@ -7,6 +7,7 @@ import pytest
 
 from broker.cli import settings as settings_verbs
 from broker.cli.catalog import read_facts
+from broker.cli.verbs import VERBS
 from broker.config import ConfigError, Problem
 from broker.provider.registry import find_plugins, load_plugin
 from tests.cli.office import Desk
@@ -248,14 +249,23 @@ def test_run_with_a_bad_configuration(desk: Desk, monkeypatch: pytest.MonkeyPatc
     assert desk.run("run") == (78, "", "broker.toml:3: rules[0]: what, and what to do\n")
 
 
-@pytest.mark.parametrize(("words", "keep"), [(("demo",), False), (("demo", "--keep"), True)])
-def test_demo(desk: Desk, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...], keep: bool) -> None:
-    asked: list[bool] = []
+@pytest.mark.parametrize(
+    ("words", "asked_for"),
+    [(("demo",), (False, False)), (("demo", "--keep"), (True, False)), (("demo", "--json"), (False, True))],
+)
+def test_demo(desk: Desk, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...], asked_for: tuple[bool, bool]) -> None:
+    asked: list[tuple[bool, bool]] = []
 
-    def run_demo(keep: bool) -> int:
-        asked.append(keep)
+    def run_demo(keep: bool, *, as_json: bool) -> int:
+        asked.append((keep, as_json))
         return 1
 
     monkeypatch.setattr("broker.cli.demo.run_demo", run_demo)
     assert desk.run(*words).code == 1
-    assert asked == [keep]
+    assert asked == [asked_for]
+
+
+def test_every_verb_that_prints_prints_json(desk: Desk) -> None:
+    """CONTRACT §2: all but `run`, which is the broker itself."""
+    for verb in VERBS:
+        assert ("--json" in desk.run(verb, "--help").out) == (verb != "run"), verb
