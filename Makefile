@@ -8,7 +8,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --requir
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo run test check coverage bench bench-kannel peers crash faults fuzz power sim clean
+.PHONY: help demo run test check coverage bench bench-kannel peers crash faults fuzz power sim machine clean
 
 help: ## show this list
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -57,6 +57,9 @@ power: .venv/.dev ## cut the power under the store, again and again (long)
 
 sim: .venv/.dev ## run simulated worlds, 1,000 unless SEEDS or ARGS say otherwise
 	PYTHONHASHSEED=0 $(BIN)/python -m tests.sim $(if $(SEEDS),--seeds $(SEEDS)) $(ARGS)
+
+machine: .venv/.dev ## let disks fill, syncs fail, processes starve, providers flap, run dry and die (long)
+	$(BIN)/python -m tests.machine $(ARGS)
 
 clean: ## remove the environment, the caches and ./var
 	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage build dist var

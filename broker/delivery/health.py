@@ -59,6 +59,7 @@ class Health:
         self._faults: deque[tuple[int, int]] = deque()
         self.opened_times = 0
         self.open_until: int | None = None
+        self._closed_at: int | None = None
         self.is_probing = False
         self.paused: str | None = None
         self.suspended: str | None = None
@@ -114,14 +115,21 @@ class Health:
         self._throttles += 1
         self.throttled_until = max(self.throttled_until, now + wait)
 
-    def note_good(self) -> bool:
-        """The provider answered as a healthy one. True when that closes the breaker."""
+    def note_good(self, now: int | None = None) -> bool:
+        """The provider answered as a healthy one. True when that closes the breaker.
+
+        `now`: of an answer to a message. One that left before the breaker opened does not close it, and what the breaker has learnt of a
+        provider that comes and goes is forgotten only once that was well for a while. None: somebody knows that all is well.
+        """
+        if now is not None and self.open_until is not None and now < self.open_until and not self.is_probing:
+            return False
         self._faults.clear()
         self.is_probing = False
+        if now is None:
+            self.opened_times = 0
         if self.open_until is None:
             return False
-        self.open_until = None
-        self.opened_times = 0
+        self.open_until, self._closed_at = None, now
         return True
 
     def note_fault(self, now: int, half: bool) -> bool:
@@ -143,6 +151,9 @@ class Health:
             self._open(max(now, self.open_until))
 
     def _open(self, now: int) -> bool:
+        if self._closed_at is not None and now - self._closed_at > self.breaker.window:
+            self.opened_times = 0
+        self._closed_at = None
         self.open_until = now + min(self.breaker.open << min(self.opened_times, 20), self.breaker.max_open)
         self.opened_times += 1
         self.is_probing = False

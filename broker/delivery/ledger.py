@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from broker.routing.standing import Standing
 from broker.words.attempt import Attempt
+from broker.words.clock import SECOND
 from broker.words.settings import CreditSettings, SpendSettings
 
 MOST_LOST = 10_000
@@ -25,16 +26,22 @@ class Mark(NamedTuple):
     moment: int = 0
 
 
+FIRST_REST = 30 * SECOND
+"""For so long a report that was followed by a refusal is not believed again, then for twice as long, up to `credit.every`."""
+
+
 class BucketState:
     """One bucket: the last report, and what happened since it was asked for.
 
     `gross` is everything that was ever debited, `returned` what of it came back, `moment` counts debits and droughts. `lost` are the
     debits of attempts that ended in doubt, by attempt: (its number, the credit); `returns` the same of those since proven refused.
+    `refilled`: the gross when a report last ended a drought; `rest`: milliseconds for which such a report is not believed again, after
+    the provider refused all the same.
     """
 
     __slots__ = (
         *("asked", "dried", "gross", "is_low", "lost", "moment", "name", "reported", "reported_at", "reserved", "returned", "returns"),
-        *("since", "unit"),
+        *("refilled", "rest", "rests_until", "since", "unit"),
     )
 
     def __init__(self, name: str) -> None:
@@ -45,6 +52,8 @@ class BucketState:
         self.reserved = 0
         self.gross = self.returned = self.moment = self.dried = 0
         self.asked = Mark()
+        self.refilled: int | None = None
+        self.rest = self.rests_until = 0
         self.is_low = False
         self.since: int | None = None
         self.lost: dict[str, tuple[int, int]] = {}
@@ -168,6 +177,8 @@ class Ledger:
     def report(self, name: str, unit: str, amount: int, asked: Mark, now: int) -> BucketState:
         """A report that was asked for at `asked`; what was debited since still counts."""
         bucket = self.find_bucket(name)
+        if bucket.reported is not None and amount > bucket.reported:
+            bucket.rest = bucket.rests_until = 0  # somebody has paid: that is news
         bucket.unit = unit
         bucket.reported = amount
         bucket.reported_at = now
@@ -177,8 +188,11 @@ class Ledger:
         return bucket
 
     def is_dried(self, bucket: BucketState) -> bool:
-        """True when a report leaves the bucket at `stop` or under, or was asked for before the provider refused for want of credit."""
-        is_old = bucket.name in self.standing.dry and bucket.asked.moment < bucket.dried
+        """True when a report leaves the bucket at `stop` or under, or says nothing of a refusal for want of credit: asked for before it, or
+        the same again that was followed by one.
+        """
+        is_dry = bucket.name in self.standing.dry
+        is_old = is_dry and (bucket.asked.moment < bucket.dried or bucket.reported_at < bucket.rests_until)
         return is_old or (bucket.reported is not None and bucket.reported <= self.credit.stop)
 
     def dry(self, name: str, now: int) -> bool:
@@ -190,12 +204,20 @@ class Ledger:
         bucket.moment += 1
         bucket.dried = bucket.moment
         news = name not in self.standing.dry
+        if news:
+            is_false = bucket.refilled == bucket.gross  # a report ended the last drought, and not one message was taken since
+            bucket.rest = min(max(2 * bucket.rest, FIRST_REST), self.credit.every) if is_false else 0
+            bucket.rests_until = now + bucket.rest
         self.standing.dry[name] = None if self.has_balance else now + self.credit.every
         return news
 
     def refill(self, name: str) -> bool:
         """The bucket may be used again. True when that is news."""
-        return self.standing.dry.pop(name, "wet") != "wet"
+        bucket = self.find_bucket(name)
+        is_news = self.standing.dry.pop(name, "wet") != "wet"
+        if is_news:
+            bucket.refilled = bucket.gross
+        return is_news
 
     def find_burn(self, name: str, now: int) -> int | None:
         """Micro-units an hour that went since the first debit of this run, None before a minute of it."""

@@ -37,7 +37,7 @@ def note_outcome(lane: "Lane", outcome: Outcome, flight: Flight, now: int) -> No
             _change(lane, "provider.down", f"breaker: {class_}", outcome.code, health.open_until)
             # A free probe first: while not even the balance answers, no message need be risked.
             lane.balance_bell.ring_at((health.open_until or now) - PROBE_AHEAD)
-    elif health.note_good():
+    elif health.note_good(now):
         _change(lane, "provider.up", "breaker closed", outcome.code, None)
         ex.gain()
         ex.hurry(lane.name)
@@ -82,9 +82,10 @@ def _find_asked(lane: "Lane", flight: Flight, bucket: str, *, is_charged: bool) 
 
 
 def note_dry(lane: "Lane", bucket: str, now: int) -> None:
-    """The provider refused for want of credit."""
+    """The provider refused for want of credit. The first to hear so asks for the balance: those in flight behind it hear the same."""
     if lane.ledger.dry(bucket, now):
         state = lane.ledger.find_bucket(bucket)
+        lane.balance_bell.ring_at(max(now, state.rests_until))
         lane.ex.say(
             "credit.dry",
             provider=lane.name,
@@ -94,7 +95,6 @@ def note_dry(lane: "Lane", bucket: str, now: int) -> None:
             usable="0",
             reported_at=lane.ex.clock.show(state.reported_at) if state.reported_at else None,
         )
-    lane.balance_bell.ring_at(now)
     lane.ex.epoch += 1
     until = lane.standing.dry[bucket]
     if until is not None:

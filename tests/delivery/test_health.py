@@ -55,6 +55,35 @@ def test_late_answers_of_before_do_not_open_it_further() -> None:
     assert health.open_until == 100
 
 
+def break_at(health: Health, at: int) -> int:
+    """Three faults: how long the breaker stays open."""
+    assert [health.note_fault(at, half=False) for _ in range(3)] == [False, False, True]
+    assert health.open_until is not None
+    return health.open_until - at
+
+
+def test_a_good_answer_of_before_does_not_close_it() -> None:
+    health = make_health()
+    break_at(health, 0)
+    assert not health.note_good(50)
+    assert out(health, 99) == "breaker open"
+    assert health.note_good(100)  # nothing is held back any more: it is an answer of now
+    assert out(health, 100) is None
+
+
+def test_one_that_comes_and_goes_rests_for_longer_each_time_until_it_was_well_for_a_while() -> None:
+    health = make_health()
+    assert break_at(health, 0) == 100
+    assert health.note_good(100)
+    assert break_at(health, 300) == 200
+    assert health.note_good(500)
+    assert break_at(health, 1_400) == 350
+    assert health.note_good(1_750)
+    assert break_at(health, 1_750 + 1_001) == 100  # a whole window long it was well
+    assert health.note_good()  # a person, or a session that is bound again, knows better
+    assert break_at(health, 2_800) == 100
+
+
 def test_a_free_probe_that_fails_keeps_it_open_for_longer() -> None:
     health = make_health()
     health.extend(0)

@@ -57,6 +57,24 @@ def test_a_dry_bucket_waits_for_a_report_or_for_its_probe(has_balance: bool, unt
     assert not ledger.refill("b")
 
 
+def test_a_report_that_was_followed_by_a_refusal_is_not_believed_again_at_once() -> None:
+    """The provider says of its balance what it was an hour ago."""
+    ledger = make_ledger(has_balance=True)
+    bucket = ledger.find_bucket("b")
+    at, rests = 0, []
+    for _ in range(4):
+        assert ledger.dry("b", at)
+        rests.append(bucket.rests_until - at)
+        if rests[-1]:
+            assert ledger.is_dried(ledger.report("b", "points", 50, bucket.mark, bucket.rests_until - 1))
+        at = bucket.rests_until
+        assert not ledger.is_dried(ledger.report("b", "points", 50, bucket.mark, at))
+        assert ledger.refill("b")
+    assert rests == [0, 30_000, 60_000, 60_000]  # twice as long, up to `every`
+    assert ledger.dry("b", at)
+    assert not ledger.is_dried(ledger.report("b", "points", 51, bucket.mark, at))  # somebody has paid
+
+
 def test_the_spend_cap_counts_the_last_while_and_says_when_there_is_room() -> None:
     ledger = make_ledger(spend=SpendSettings(max=100, per=1000))
     for n, at in ((1, 0), (2, 400)):
