@@ -270,6 +270,28 @@ def spend_without_end(reach: Reach) -> None:
     swap(Ledger, "find_spend_end", instead(reach))
 
 
+@guarded(13, "tests/delivery/test_ledger.py::test_a_report_that_was_followed_by_a_refusal_is_not_believed_again_at_once")
+def believe_every_report(reach: Reach) -> None:
+    """A balance that is told as before is believed at once, however often a refusal followed."""
+
+    def make(was: Any) -> Any:
+        def forget(self: Ledger, name: str, now: int) -> bool:
+            reach()
+            news: bool = was(self, name, now)
+            self.find_bucket(name).rests_until = 0
+            return news
+
+        return forget
+
+    swap(Ledger, "dry", make)
+
+
+@guarded(14, "tests/delivery/test_health.py::test_a_good_answer_of_before_does_not_close_it")
+def close_for_whoever_answers(reach: Reach) -> None:
+    """A breaker is closed by an answer to what left before it opened."""
+    swap(Health, "note_good", lambda was: lambda self, now=None: after(reach, was(self)))
+
+
 @guarded(14, "tests/daemon/test_failover.py::test_a_plugin_that_fails_holds_its_message_as_poison")
 def forgive_poison(reach: Reach) -> None:
     """However often plugins fail on a message, it goes on."""
