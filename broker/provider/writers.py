@@ -31,7 +31,8 @@ def check_writers(path: Path) -> None:
     trusted = find_trusted()
     folder = path.parent
     own = {path, folder, *_list_own(path)}
-    for place in (*sorted(own), *folder.parents):
+    ways = {parent for place in own if place.is_symlink() for parent in place.resolve().parents}
+    for place in (*sorted(own), *folder.parents, *ways):
         try:
             found = place.stat()
         except FileNotFoundError:
@@ -49,12 +50,13 @@ def check_writers(path: Path) -> None:
 def _list_own(path: Path) -> Iterator[Path]:
     """What an import of the plugin may read: everything in a folder of its own, else what is compiled of the one file."""
     is_folder = path.name in ("plugin.py", "twin.py")
-    for n, place in enumerate((path.parent if is_folder else path.parent / "__pycache__").rglob("*")):
-        if n >= MOST_FILES:
+    count = 0
+    for place, folders, files in os.walk(path.parent if is_folder else path.parent / "__pycache__", followlinks=True):
+        folders[:] = [name for name in folders if not name.startswith(".")]  # nothing is imported from a .git
+        count += len(folders) + len(files)
+        if count > MOST_FILES:
             raise Unsafe(f"{path.parent} holds more than {MOST_FILES:,} files; give the plugin a folder of its own")
-        yield place
-    if not is_folder and (path.parent / "__pycache__").is_dir():
-        yield path.parent / "__pycache__"
+        yield from (Path(place, name) for name in ("", *folders, *files))
 
 
 def _is_trusted_group(gid: int, trusted: frozenset[int]) -> bool:

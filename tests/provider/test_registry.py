@@ -312,6 +312,17 @@ def test_what_somebody_else_owns_is_refused(place: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("as_root")
+@pytest.mark.parametrize("theirs", ["far", "far/more", "far/more/a.py"])
+def test_what_a_link_leads_to_is_looked_at_with_the_way_there(theirs: str, tmp_path: Path) -> None:
+    path = write_plugin(tmp_path)
+    (tmp_path / "far" / "more").mkdir(parents=True)
+    (tmp_path / "far" / "more" / "a.py").touch()
+    (path.parent / "more").symlink_to(tmp_path / "far" / "more")
+    os.chown(tmp_path / theirs, OTHER, -1)
+    assert f"the user {OTHER} owns" in refusal(path)
+
+
+@pytest.mark.usefixtures("as_root")
 def test_what_the_brokers_own_user_owns_is_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = write_plugin(tmp_path)
     os.chown(path, OTHER, -1)
@@ -363,5 +374,10 @@ def test_what_python_keeps_compiled_is_looked_at_too(name: str, tmp_path: Path) 
 
 def test_a_folder_that_is_no_plugins_own_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(writers, "MOST_FILES", 3)
-    path = write_plugin(tmp_path, twin=TWIN, a="", b="")
-    assert "holds more than 3 files" in refusal(path)
+    path = write_plugin(tmp_path, twin=TWIN, a="")
+    (path.parent / ".git").mkdir()
+    (path.parent / ".git" / "index").touch()
+    assert load_plugin(path).name == "semaphore"
+    (path.parent / "b.py").touch()
+    with pytest.raises(PluginError, match="holds more than 3 files"):
+        _ = load_plugin(path).twin_type
