@@ -145,7 +145,7 @@ class SmppSession:
             asked.append([Question(pdu.message_id, pdu, partial(call.settle, 0)) for pdu in pdus])
         if self._wires:
             await self._carry([question for group in asked for question in group], call)
-        return [combine([question.receipt for question in group]) if group else Receipt("query_error") for group in asked]
+        return [_combine(ask, group) if group else Receipt("query_error") for ask, group in zip(asks, asked, strict=True)]
 
     async def _carry(self, mine: Sequence[Handover], call: "_Call") -> None:
         """Queue them, and wait until each is settled; what is not when the wait is given up, is then."""
@@ -340,3 +340,9 @@ class SmppSession:
             for handover in queue:
                 for part in range(len(handover.pdus)):
                     self._note(handover, part, NO_LINK)
+
+
+def _combine(ask: Ask, asked: Sequence[Question]) -> Receipt:
+    """What became of the message. Of a part whose id nobody knows nothing is heard: then the others are not the whole."""
+    unknown = [Receipt("progress")] if "" in ask.refs else []
+    return combine([question.receipt for question in asked] + unknown)

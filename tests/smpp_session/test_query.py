@@ -53,6 +53,15 @@ async def test_parts_together(states: list[str], class_: str, autojump_clock: Mo
         assert receipt.class_ == class_
 
 
+async def test_a_part_without_an_id_is_not_delivered_with_the_others(autojump_clock: MockClock) -> None:
+    async with bound(SmscTwin(receipts=None)) as rig:
+        outcome = await rig.send("x" * 200)
+        for taken in rig.twin.taken.values():
+            taken.state = "DELIVRD"
+        [receipt] = await rig.session.query([make_ask("", outcome.refs[1])])
+        assert receipt.class_ == "progress"
+
+
 async def test_an_smsc_that_does_not_answer(autojump_clock: MockClock) -> None:
     async with bound() as rig:
         outcome = await rig.send()
