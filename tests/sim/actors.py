@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import trio
 
-from broker.api.feed_pages import Subscription, View
 from tests.sim.chance import stream
 from tests.sim.front import ABROAD, PHONES, Front
 from tests.sim.life import Local
 from tests.sim.network import name_of
-from tests.sim.setups import LIMITS
+from tests.sim.setups import LIMITS, has_feed
+from tests.sim.subscribers import Listener, Subscriber
 
 if TYPE_CHECKING:
     from tests.sim.world import World
@@ -31,7 +31,7 @@ def start_all(world: "World", nursery: trio.Nursery) -> None:
     for n in range(rng.randint(1, world.size.programs)):
         nursery.start_soon(Submitter(world, n).run)
     for n in range(rng.randint(0, 2)):
-        nursery.start_soon(Subscriber(world, n).run)
+        nursery.start_soon((Listener if has_feed(world.family) else Subscriber)(world, n).run)
     if rng.random() < 0.7:
         nursery.start_soon(Person(world).run)
     if rng.random() < 0.4:
@@ -144,54 +144,6 @@ class Submitter:
         known = audit.acked.setdefault(key, (answer["id"], line["text"]))
         if known[0] != answer["id"]:
             audit.find(f"{key} was first {known[0]}, then {answer['id']}")
-
-
-class Subscriber:
-    """Reads the feed, goes, and comes back `from` where it was."""
-
-    def __init__(self, world: "World", n: int) -> None:
-        self.world = world
-        self.rng = stream(world.seed, f"reader{n}")
-        self.seen: list[int] = []
-        self._after = 0 if self.rng.random() < 0.5 else None
-
-    async def run(self) -> None:
-        """Read in pieces, until the world is calm."""
-        try:
-            while True:
-                await trio.sleep(self.rng.choice((0.0, 0.5, 4.0)))
-                life = self.world.life
-                if life is None or life.is_dead or not life.daemon.ready.is_set():
-                    continue
-                place = Subscription(life.daemon.pages, self._after)
-                self._after = place.cursor
-                with trio.move_on_after(self.rng.choice((0.1, 3.0, 20.0))):
-                    await self._read(place)
-        finally:
-            self._judge()
-
-    async def _read(self, place: Subscription) -> None:
-        view = View(None, True, False)
-        while True:
-            page = await place.read()
-            if page is None:
-                await place.wait()
-                continue
-            for text in page.list_texts(view):
-                event = json.loads(text)
-                self.seen.append(event["seq"])
-            place.pass_by(page)
-            self._after = place.cursor
-            if self.rng.random() < 0.1:
-                return
-
-    def _judge(self) -> None:
-        if not self.seen:
-            return
-        audit, after = self.world.audit, self._after or 0
-        there = [seq for seq in audit.events if self.seen[0] <= seq <= after]
-        if self.seen != there:
-            audit.find(f"a subscriber had {len(self.seen)} events from {self.seen[0]} to {after}, and there are {len(there)}")
 
 
 class Person:

@@ -47,6 +47,8 @@ class Audit:
         self.events: dict[int, str] = {}
         self.checks = 0
         self.money = Money(self.find)
+        self._partial: set[str] = set()
+        self._released: set[str] = set()
         self._life: Life | None = None
         self._conn: Any = None
         self._digest = hashlib.sha256()
@@ -108,6 +110,12 @@ class Audit:
         if (status not in BEGINS) if before is None else (status not in TRANSITIONS[before]):
             self.find(f"{id_}: {before} -> {status}")
         self.status[id_] = status
+        if status == "queued" and id_ in self._partial:
+            self._released.add(id_)  # by a person, who wants the whole sent again: CONTRACT, Parts
+            self.limits[event["ref"]] += 1
+        self._partial.discard(id_)
+        if status == "held" and event["detail"] == "partial":
+            self._partial.add(id_)
 
     def _look_at_message(self, id_: str) -> None:
         row = self._conn.execute(_SEEN, (id_,)).fetchone()
@@ -135,6 +143,8 @@ class Audit:
     def _look_at_opening(self, id_: str, n: int, attempts: list[tuple[int, str, str]], tags: str) -> None:
         tag = json.loads(tags)[0]
         allowed = BEFORE.get(tag, {"refused", "abandoned", "accepted"})
+        if id_ in self._released:
+            tag, allowed = "", allowed | {"abandoned"}
         for m, provider, state in attempts:
             if m < n and state not in allowed:
                 self.find(f"{id_}/{n} opened under {tag}, and before it {attempts}")

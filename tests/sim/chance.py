@@ -32,10 +32,12 @@ class _Random:
 
     def __init__(self, seed: int) -> None:
         self._seed = seed
+        self._count = 0
 
     def Random(self) -> random.Random:  # noqa: N802  # the name it has there
         """The next session's."""
-        return stream(self._seed, "smpp")
+        self._count += 1
+        return stream(self._seed, f"smpp{self._count}")
 
 
 @contextmanager

@@ -5,6 +5,7 @@ its plugin.
 """
 
 import random
+import re
 from collections.abc import Awaitable, Callable
 from typing import Any, NamedTuple
 
@@ -34,19 +35,26 @@ CallBack = Callable[[Call], Awaitable[Reply | None]]
 
 
 class Kind(NamedTuple):
-    """One plugin's provider: `codes` are answers of its own that refuse, `bad` the fates by which a message is not delivered."""
+    """One plugin's provider: `codes` are answers of its own that refuse, `bad` the fates by which a message is not delivered, `forge` what
+    makes of a call one that says it was (a pattern, and what stands there instead).
+    """
 
     twin: Any
     is_send: Callable[[TwinRequest], bool]
     codes: tuple[str, ...]
     bad: tuple[str, ...] = ()
+    forge: tuple[str, str] = ("", "")
     account: tuple[tuple[str, str], ...] = (("password", SECRET),)
 
 
+_FORGED = ("statusstr=.*", "statusstr=DELIVRD&statuscode=0&StatusFlag=4")
 KINDS = {
-    "m": Kind(MitakeTwin, lambda request: "Query" not in request.path, ("5", "w", "e", "77"), ("5", "6", "7", "8")),
+    "m": Kind(MitakeTwin, lambda request: "Query" not in request.path, ("5", "w", "e", "77"), ("5", "6", "7", "8"), _FORGED),
     "s": Kind(SubitoTwin, lambda request: request.query == "action=send", ("5", "w", "e", "77"), ("16", "2")),
-    "i": Kind(IsmsTwin, lambda request: "send.php" in request.path, ("Error: Out of order.", "Error: Insufficient credits."), ("Failed",)),
+    "i": Kind(
+        IsmsTwin, lambda request: "send.php" in request.path, ("Error: Out of order.", "Error: Insufficient credits."), ("Failed",),
+        ("status=Failed", "status=Delivered"),
+    ),
     "t": Kind(TatangoTwin, lambda request: True, ("409", "503", "500", "403", "501")),
 }  # fmt: skip
 
@@ -59,7 +67,7 @@ class Front:
         self.luck = Luck(rng)
         self.is_down = False
         self._kind = kind = KINDS[name]
-        self.failing = set(rng.sample(PHONES, rng.choice((0, 0, 1, 3)))) if kind.bad else set()
+        self.failing = set(rng.sample(PHONES, rng.choice((0, 1, 3, 5)))) if kind.bad else set()
         fates = {form: rng.choice(kind.bad) for phone in sorted(self.failing) for form in (phone, phone[1:])}
         settle = {} if name == "t" else {"settle": rng.choice((0, 1_000, 3_000))}
         self.twin = kind.twin(balance=rng.choice((3, 1000)), fates=fates, **settle, **dict(kind.account))
@@ -175,16 +183,21 @@ class Front:
 
     async def _call(self, call: Call) -> None:
         """One call, and whatever happens to it: what is not answered as this provider wants to hear, it makes again."""
-        fate = self.luck.draw("lost", "lost", "twice", "unheard", "strange")
+        if self.luck.rng.random() < 0.3:
+            await self._call_back(self._forge(call))
+        fate = self.luck.draw("lost", "lost", "twice", "unheard")
         if fate == "lost":
             return
-        if fate == "strange":
-            await self._call_back(Call(call.method, call.url.replace(f"/{self.name}/", "/b/", 1), call.headers, call.body))
         reply = await self._call_back(call)
         if fate == "twice":
             reply = await self._call_back(call)
         if reply is not None and fate != "unheard":
             self.twin.hear(call, reply)
+
+    def _forge(self, call: Call) -> Call:
+        """What somebody calls who knows the form and not the secret: that it was delivered."""
+        secret = call.url.split("/cb/")[1].split("/")[1]
+        return Call(call.method, re.sub(*self._kind.forge, call.url.replace(secret, secret[::-1])), call.headers, call.body)
 
     async def text_in(self, url: str, text: str) -> None:
         """Tell an inbound message, until it is heard; sometimes once more."""

@@ -5,6 +5,7 @@ is gone with its connection.
 """
 
 import random
+import socket
 import sqlite3
 import struct
 from collections.abc import Callable, Sequence
@@ -16,6 +17,7 @@ from trio.testing import memory_stream_pair
 
 from broker.api.callbacks import CallbackDoor
 from broker.api.control import ControlDoor
+from broker.api.feed import FeedDoor
 from broker.api.feed_pages import Pages
 from broker.api.submit import SubmitDoor
 from broker.daemon import Daemon
@@ -71,12 +73,25 @@ class Gate(trio.abc.Listener[trio.SocketStream]):
 
     def __init__(self) -> None:
         self._send, self._receive = trio.open_memory_channel[trio.SocketStream](100)
+        self._theirs: list[trio.SocketStream] = []
+        self.socket = self  # what a door asks of its listener
+        self.family = socket.AF_UNIX
+
+    def getsockname(self) -> str:
+        """Where it would be."""
+        return "/sim/gate"
+
+    def cut(self) -> None:
+        """Nobody lives here any more."""
+        for stream in self._theirs:
+            stream.socket.close()
 
     def connect(self) -> trio.SocketStream:
         """A connection to whoever listens here. Raises OSError when nobody does."""
         ours, theirs = trio.socket.socketpair()
+        self._theirs.append(trio.SocketStream(theirs))
         try:
-            self._send.send_nowait(trio.SocketStream(theirs))
+            self._send.send_nowait(self._theirs[-1])
         except (trio.BrokenResourceError, trio.WouldBlock):
             ours.close()
             theirs.close()
@@ -94,14 +109,20 @@ class Gate(trio.abc.Listener[trio.SocketStream]):
 class SimDaemon(Daemon):
     """The daemon, its doors kept in memory."""
 
+    def __init__(self, config: Path) -> None:
+        super().__init__(config)
+        self.gate, self.feed_gate = Gate(), Gate()
+
     async def _open_doors(self, ex: Exchange, submit: SubmitDoor, control: ControlDoor, nursery: trio.Nursery) -> None:
         self.submit_door, self.control_door, self.doors = submit, control, nursery
         self.pages = Pages(ex.journal.ring, ex.query)
-        self.gate = Gate()
         if self.settings.callbacks is not None and ex.callbacks is not None:
             door = CallbackDoor(ex, ex.callbacks)
             ex.callbacks.open("http://sim")
             await nursery.start(door.web.serve_listeners, [self.gate])
+        if self.settings.feed is not None:
+            feed = FeedDoor(ring=ex.journal.ring, query=ex.query, node=ex.teller.node, settings=lambda: self.settings, now=ex.clock.wall)
+            await nursery.start(feed.serve_listeners, [self.feed_gate])
         nursery.start_soon(self.pages.run_bell, lambda: 2)
 
 
@@ -174,7 +195,7 @@ class Life:
     ) -> None:
         self._disk = disk
         self._wall = wall
-        self._config = config
+        self.daemon = SimDaemon(config)
         self._store = store
         self._now = now
         self._draw = draw
@@ -186,7 +207,6 @@ class Life:
     async def run(self, opened: Callable[[Any], None], *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Live until `kill` or `end`. `opened` is given the store's connection before anything is done with it."""
         life = self
-        self.daemon = SimDaemon(self._config)
 
         class LiveWriter(Writer):
             def begin(self) -> None:
@@ -243,6 +263,8 @@ class Life:
     def kill(self) -> None:
         """The process dies now."""
         self.is_dead = True
+        for gate in (self.daemon.gate, self.daemon.feed_gate):
+            gate.cut()  # whoever is connected sees it end now, and hears no goodbye
         self._scope.cancel()
 
     async def end(self) -> None:
@@ -264,8 +286,8 @@ class Life:
             raise ConnectionRefusedError from None
         return Local(ours)
 
-    def connect_web(self) -> trio.SocketStream:
-        """A connection to the callback door. Raises OSError when nobody lives there."""
+    def connect_web(self, door: str) -> trio.SocketStream:
+        """A connection to the `callbacks` or the `feed`. Raises OSError when nobody lives there."""
         if self.is_dead or not self.daemon.ready.is_set():
             raise ConnectionRefusedError
-        return self.daemon.gate.connect()
+        return (self.daemon.gate if door == "callbacks" else self.daemon.feed_gate).connect()

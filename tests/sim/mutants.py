@@ -11,14 +11,17 @@ from typing import Any
 import msgspec
 
 from broker.api.feed_pages import Page, Subscription
-from broker.delivery import recover, settle, sweep
+from broker.delivery import doubt, recover, settle, sweep
+from broker.delivery.callbacks import Callbacks
 from broker.delivery.carry import Carrier
 from broker.delivery.exchange import Exchange
 from broker.delivery.flight import Flight
+from broker.delivery.hooks import Stream
 from broker.delivery.lane import Lane
 from broker.delivery.ledger import Ledger
+from broker.provider.smpp import SmppSession
 from broker.store import steps
-from broker.store.contract import Accept, Change, Operation, Step
+from broker.store.contract import Accept, Answer, Change, Operation, Receive, Step
 from broker.store.journal import SqliteJournal
 from broker.words.attempt import Attempt
 from broker.words.message import Message
@@ -140,6 +143,56 @@ def never_end_doubt() -> None:
     sweep.WAITING["in_doubt"] = put_off
 
 
+def write_late() -> None:
+    """Promise 12 off, inside an SMPP session: what waited for a window is written late or not."""
+    SmppSession._find_end = lambda self, send: 1 << 60  # type: ignore[method-assign]
+
+
+def believe_late_refusals() -> None:
+    """Promise 7 off: a late refusal is believed while the request is repeated."""
+    place: Any = doubt
+    place.may_be_repeated = lambda attempt, memory, now: False
+
+
+def believe_strangers() -> None:
+    """Promise 10 off: whoever calls back is believed."""
+
+    def find_lane(self: Callbacks, name: str, secret: str) -> Lane | None:
+        return self.ex.lanes.get(name)
+
+    Callbacks.find_lane = find_lane  # type: ignore[method-assign]
+
+
+def repeat_inbound() -> None:
+    """Promise 9 off: an inbound message that comes again is taken again."""
+    put = SqliteJournal.put
+
+    def put_again(self: SqliteJournal, operation: Operation) -> None:
+        if isinstance(operation, Receive):
+            operation.since = 1 << 60
+        put(self, operation)
+
+    SqliteJournal.put = put_again  # type: ignore[method-assign]
+
+
+def acknowledge_inbound() -> None:
+    """Promise 9 off: an inbound message is acknowledged before it is durable."""
+    put = SqliteJournal.put
+
+    def put_told(self: SqliteJournal, operation: Operation) -> None:
+        if isinstance(operation, Receive) and operation.done is not None:
+            told, operation.done = operation.done, None
+            told(Answer.DONE, None)
+        put(self, operation)
+
+    SqliteJournal.put = put_told  # type: ignore[method-assign]
+
+
+def forget_hooks() -> None:
+    """What an endpoint refuses once is never handed to it again."""
+    Stream._put_off = lambda self, item, verdict: self._drop([item], None)  # type: ignore[method-assign]
+
+
 MUTANTS: dict[str, Callable[[], None]] = {
     "intent after wire": send_before_commit,
     "requeue in doubt": requeue_at_recovery,
@@ -154,7 +207,16 @@ MUTANTS: dict[str, Callable[[], None]] = {
     "validity ignored": ignore_validity,
     "keys ignored": forget_keys,
     "doubt never ends": never_end_doubt,
+    "written late": write_late,
+    "late refusal believed": believe_late_refusals,
+    "strangers believed": believe_strangers,
+    "inbound taken twice": repeat_inbound,
+    "inbound told early": acknowledge_inbound,
+    "hook not repeated": forget_hooks,
 }
+
+RARE = frozenset({"written late", "late refusal believed"})
+"""They need so much at once that they take hundreds of seeds; each has a test of its own beside the code that it turns off."""
 
 
 def _carry() -> Any:
@@ -183,6 +245,10 @@ _PLACES: Sequence[tuple[Any, str]] = (
     (Lane, "_launch"),
     (Carrier, "submit"),
     (recover, "_doubt"),
+    (SmppSession, "_find_end"),
+    (doubt, "may_be_repeated"),
+    (Callbacks, "find_lane"),
+    (Stream, "_put_off"),
 )
 
 

@@ -169,7 +169,7 @@ class Line:
         if outcome is not None:
             tell(outcome)
         if fate == "late refusal":
-            await trio.sleep(luck.rng.choice((4.0, 7.0)))
+            await trio.sleep(luck.rng.choice((4.0, 5.2, 7.0)))
             if send.key in self._keys:
                 return  # a repeat of it was taken meanwhile
             self._push(0.0, Receipt("query_error", token=send.attempt, code="refute"))

@@ -74,16 +74,25 @@ def draw_settings(family: int, variant: int) -> Toml:
     """One configuration: all variants of a family have the same providers, but some may be missing after the first."""
     fixed, rng = random.Random(family), random.Random(f"{family}.{variant}")
     names = fixed.sample(NAMES, fixed.choice((1, 2, 2, 3, 3, 4)))
+    if has_callbacks(family) and not {"m", "i"} & set(names):
+        names[0] = fixed.choice(("m", "i"))  # one that calls back
     memory = {name: fixed.choice((0, 0, 43_200_000)) for name in names}
     there = names if not variant else rng.sample(names, rng.randint(1, len(names)))
     rules = [_draw_rule(tag, there, rng) for tag in LIMITS]
     found: Toml = {"providers": {name: _draw_provider(name, rng, memory[name]) for name in there}, "rules": rules}
     if has_callbacks(family):
         found["callbacks"] = {"listen": "unix:/sim/cb", "public_url": "https://sim.example.org/in"}
+    if has_feed(family):
+        found["feed"] = {"listen": "unix:/sim/feed"}
     if has_hooks(family):
         found["inbound"] = [{"to": "http://outside/in", "cleartext": True, "secret": SECRET}]
         found["clients"] = {CLIENT: {"webhook": "http://outside/status", "webhook_cleartext": True, "webhook_secret": SECRET}}
     return found
+
+
+def has_feed(family: int) -> bool:
+    """True where the feed is read by websocket; else subscribers stand where a websocket would."""
+    return family % 2 == 0
 
 
 def has_hooks(family: int) -> bool:

@@ -48,6 +48,7 @@ class Smsc(SmscTwin):
         self.luck = Luck(rng)
         self.is_down = False
         self.told: list[tuple[str, str]] = []
+        self._names: dict[tuple[str, int | None], str] = {}  # by recipient and the parts' reference
         self._unheard: dict[str, int] = {}
         self._whose: dict[int, str] = {}
         self._parcels: list[DeliverSm] = []  # kept, for their identity names them
@@ -102,8 +103,10 @@ class Smsc(SmscTwin):
     # What the twin asks of itself
 
     def find_answer(self, pdu: SubmitSm, now: int) -> str:
-        text = read_first(pdu)
-        if text is not None:
+        text, reference = read_first(pdu)
+        whole = (pdu.destination_addr, reference)
+        if text is not None and (reference is None or self._names.get(whole) != name_of(text)):
+            self._names[whole] = name_of(text)  # of a long message a part may come again: what has begun is completed, late or not
             self._ledger.on_offer(self.name, name_of(text), now)
         return self.luck.draw(*CODES) or "0x00"
 
@@ -134,24 +137,30 @@ class Smsc(SmscTwin):
         """As `Line.list_told`: the parts of a long message each have an id."""
         found: dict[str, list[str]] = {}
         for ref, class_ in self.told:
-            taken = self.taken[int(ref)]
-            text = read_first(taken.pdu)
-            if ref in known and text is not None and class_ != "unrecognised":
-                found.setdefault(name_of(text), []).append(class_)
+            name = self._find_name(self.taken[int(ref)].pdu)
+            if ref in known and name is not None and class_ != "unrecognised":
+                found.setdefault(name, []).append(class_)
         return found
 
+    def has_delivered(self, name: str) -> bool:
+        """True where it would say so of a part of that message, if it was asked."""
+        return any(taken.state == "DELIVRD" and self._find_name(taken.pdu) == name for taken in self.taken.values())
 
-def read_first(pdu: SubmitSm) -> str | None:
-    """The text of a message's first part, None of another part."""
-    octets, tables = pdu.octets, (0, 0)
+    def _find_name(self, pdu: SubmitSm) -> str | None:
+        text, reference = read_first(pdu)
+        return self._names.get((pdu.destination_addr, reference)) if text is None else name_of(text)
+
+
+def read_first(pdu: SubmitSm) -> tuple[str | None, int | None]:
+    """The text of a message's first part, None of another part; and the reference that its parts share."""
+    octets, tables, concat = pdu.octets, (0, 0), None
     if pdu.esm_class & 0x40:
         header, octets = read_header(octets)
-        tables = header.tables
-        if header.concat is not None and header.concat.part != 1:
-            return None
-    sar = read_sar(pdu.tlvs)
-    if sar is not None and sar.part != 1:
-        return None
+        tables, concat = header.tables, header.concat
+    found = concat or read_sar(pdu.tlvs)
+    reference = None if found is None else found.reference
+    if found is not None and found.part != 1:
+        return None, reference
     if pdu.data_coding & 0x0C == 8:
-        return octets.decode("utf-16-be", "replace")
-    return find_alphabet(tables).read(octets)
+        return octets.decode("utf-16-be", "replace"), reference
+    return find_alphabet(tables).read(octets), reference

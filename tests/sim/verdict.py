@@ -86,6 +86,8 @@ class Verdict:
         front = self._providers[provider]
         if isinstance(front, Front):
             return to not in front.failing
+        if isinstance(front, Smsc) and front.has_delivered(name):
+            return True
         return "delivered" in said[provider].get(name, ())
 
     def _look_at_inbound(self) -> None:

@@ -255,7 +255,7 @@ class World:
         life = self.life
         try:
             assert life is not None
-            stream = life.connect_web()
+            stream = life.connect_web("callbacks")
         except OSError:
             await trio.lowlevel.checkpoint()
             return None
