@@ -114,7 +114,7 @@ class Submitter:
         while True:
             answer = await self._try(line)
             if answer is None or (not answer["ok"] and answer["error"]["code"] in PASSING):
-                await trio.sleep(self.rng.choice((0.01, 0.5)))
+                await trio.sleep(self.rng.choice((0.1, 0.5)))
                 continue
             self._hear(line, answer)
             return

@@ -36,6 +36,11 @@ def find_line(name: str) -> "Line":
     return _lines[name]
 
 
+def forget_lines() -> None:
+    """A new world begins."""
+    _lines.clear()
+
+
 class Ledger:
     """What is on the phones: (when, provider, message's name) in order.
 

@@ -92,12 +92,12 @@ def draw_settings(family: int, variant: int) -> Toml:
 
 def has_feed(family: int) -> bool:
     """True where the feed is read by websocket; else subscribers stand where a websocket would."""
-    return family % 2 == 0
+    return family % 3 == 2
 
 
 def has_hooks(family: int) -> bool:
     """True where statuses and inbound messages are handed on."""
-    return family % 4 == 1
+    return family % 6 == 1
 
 
 def has_callbacks(family: int) -> bool:

@@ -1,4 +1,4 @@
-"""Simulated worlds, a few hundred of them in CI: no promise breaks, everything ends, and a seed says the same twice."""
+"""Simulated worlds, some hundreds of them in CI: no promise breaks, everything ends, and a seed says the same twice."""
 
 import json
 import os
@@ -10,9 +10,9 @@ import pytest
 from tests.sim.mutants import MUTANTS, RARE, find_mutant
 from tests.sim.world import run_seed
 
-SEEDS = 80
-BATCH = 10
-MUTANT_SEEDS = 40
+SEEDS = 600
+BATCH = 20
+MUTANT_SEEDS = 100
 
 
 @pytest.mark.parametrize("first", range(0, SEEDS, BATCH))

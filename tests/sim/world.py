@@ -39,7 +39,7 @@ from tests.sim.clock import make_clock
 from tests.sim.front import KINDS, Front
 from tests.sim.life import Disk, Fuse, Life
 from tests.sim.network import Ledger as Phones
-from tests.sim.network import Line
+from tests.sim.network import Line, forget_lines
 from tests.sim.outside import Outside
 from tests.sim.setups import FAMILIES, VARIANTS, has_hooks, list_names, load_prepared, name_config
 from tests.sim.smsc import Smsc
@@ -116,7 +116,7 @@ class World:
         self.life: Life | None = None
         self.fuse = Fuse()
         self.is_slow = self.rng.random() < 0.5
-        self.size = SIZES[self.rng.choices((0, 1, 2), (6, 3, 1))[0]]
+        self.size = SIZES[self.rng.choices((0, 1, 2), (16, 3, 1))[0]]
         self.disk = Disk(stream(seed, "disk"))
         if self.is_slow:
             self.disk.waits = (0.0, 0.002, 0.03, 0.3)
@@ -157,6 +157,7 @@ class World:
     def _make_providers(self) -> None:
         self.outside = Outside(stream(self.seed, "outside"), self.nursery)
         self.providers: dict[str, Line | Front | Smsc] = {}
+        forget_lines()
         for name in list_names(self.family):
             rng = stream(self.seed, name)
             if name in KINDS:
@@ -228,7 +229,7 @@ class World:
         """Until everything has ended, at most BOUND."""
         with trio.move_on_after(BOUND):
             while await self._is_under_way():  # noqa: ASYNC110  # a look at the store
-                await trio.sleep(1)
+                await trio.sleep(1 if trio.current_time() < 60 else 5)
 
     async def _is_under_way(self) -> bool:
         """True while a message has not ended. Where a disk's failure of before is only felt now, the daemon is started again."""
