@@ -117,7 +117,8 @@ class Verdict:
                 told.setdefault(body["data"]["id"], {})[body["data"]["seq"]] = None
         for id_ in self._attempts:
             there = [row[0] for row in self._conn.execute("SELECT seq FROM event WHERE message = ? ORDER BY seq", (id_,))]
-            if list(told.pop(id_, ())) != there:
-                find(f"{id_} was handed on as {list(told.get(id_, ()))}, and its events are {there}")
+            heard = list(told.pop(id_, ()))
+            if heard != there:
+                find(f"{id_} was handed on as {heard}, and its events are {there}")
         if told:
             find(f"what was handed on is of no message: {list(told)}")

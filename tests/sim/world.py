@@ -149,6 +149,9 @@ class World:
             if self.life is None or self.life.is_dead:
                 await self.revive()
             await self._wait_ends()
+            if has_hooks(self.family):  # the last events go into the queue of those who are told of them
+                await trio.sleep(1)
+                await self._wait_ends()
             assert self.life is not None
             Verdict(self.audit, self.life.query._conn, self.providers, self.outside).give(has_hooks=has_hooks(self.family))
             await self.life.end()
