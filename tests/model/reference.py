@@ -80,21 +80,25 @@ class Reference:
             letter.status = "sent"
         elif class_ == "in_doubt":
             letter.status = "in_doubt"
-        elif class_ == "unsuitable" and letter.tag == "manual":
-            letter.status = "held"
-            letter.visited.add(last.provider)
-        elif class_ == "unsuitable":
-            letter.visited.add(last.provider)
-            self._route(letter)
         else:
-            self._end(letter, "failed" if class_ == "rejected" else class_)
+            self._refuse(letter, class_)
+
+    def refute(self, name: str, class_: str) -> None:
+        """The answer to the attempt in doubt comes late, and refuses it."""
+        letter = self.letters[name]
+        letter.last.state = "refused"
+        if self.now < letter.valid_until:
+            self._refuse(letter, class_)
+        else:
+            self._end(letter, "expired")
 
     def hear(self, name: str, class_: str) -> None:
-        """A receipt of the newest attempt, which is accepted or in doubt."""
+        """A receipt of the newest attempt, which is accepted, in doubt, or given up as unknown: then it is late proof."""
         letter = self.letters[name]
         last = letter.last
         if letter.status == "in_doubt":
-            last.state, letter.status = "accepted", "sent"
+            letter.status = "sent"
+        last.state = "accepted"
         if last.receipt is None or RANK[class_] > RANK[last.receipt]:
             last.receipt = class_
         if last.receipt in FINALS and (letter.status == "sent" or RANK[last.receipt] > RANK.get(letter.status, 9)):
@@ -183,6 +187,16 @@ class Reference:
     def _open(self, letter: Letter, provider: str) -> None:
         letter.tries.append(Try(provider))
         letter.status = "sending"
+
+    def _refuse(self, letter: Letter, class_: str) -> None:
+        if class_ == "unsuitable":
+            letter.visited.add(letter.last.provider)
+        if class_ == "unsuitable" and letter.tag == "manual":
+            letter.status = "held"
+        elif class_ == "unsuitable":
+            self._route(letter)
+        else:
+            self._end(letter, "failed" if class_ == "rejected" else class_)
 
     def _end(self, letter: Letter, status: str) -> None:
         is_doubted = any(each.state in ("in_doubt", "abandoned") for each in letter.tries)

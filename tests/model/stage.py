@@ -67,6 +67,8 @@ class Script:
                 reference.answer(letter, how)
             case "hear":
                 reference.hear(letter, how)
+            case "refute":
+                reference.refute(letter, how)
             case "resolve":
                 reference.resolve(letter, is_taken=how == "accepted")
             case "release":
@@ -171,6 +173,9 @@ class Stage:
             case "hear":
                 attempt, session = self._find_attempt(deed.letter)
                 await session.hear(Receipt(how, None, attempt))
+            case "refute":
+                attempt, session = self._find_attempt(deed.letter)
+                await session.port.refute(attempt, Outcome(how, "x"))
             case "resolve" | "release" | "cancel":
                 more = {"outcome": how} if how else {}
                 answer = await self._ask("control", op=deed.name, id=self._ids[deed.letter], **more)

@@ -28,7 +28,7 @@ MOST_CRASHES = 1
 
 def is_heard(letter: Letter) -> bool:
     """True where a receipt of the newest attempt may come."""
-    return letter.last.state in ("accepted", "in_doubt")
+    return letter.last.state in ("accepted", "in_doubt") or (letter.status == "unknown" and letter.last.state == "abandoned")
 
 
 class Story(RuleBasedStateMachine):
@@ -71,6 +71,12 @@ class Story(RuleBasedStateMachine):
         name = self._pick(data, is_heard)
         if name is not None:
             self.script.add("hear", name, class_)
+
+    @rule(data=st.data(), class_=st.sampled_from(("unsuitable", "rejected")))
+    def refute(self, data: st.DataObject, class_: str) -> None:
+        name = self._pick(data, lambda letter: letter.status == "in_doubt")
+        if name is not None:
+            self.script.add("refute", name, class_)
 
     @rule(data=st.data(), outcome=st.sampled_from(("accepted", "not-sent")))
     def resolve(self, data: st.DataObject, outcome: str) -> None:
