@@ -279,8 +279,8 @@ def resolve_refused(
     shut = Shut(attempt.n, (attempt.state,), "refused", None)
     rule = ex.find_rule(message, now)
     sides = ex.look_around(message, now, except_n=attempt.n)
-    if message.status in FINAL:
-        _note(ex, message, attempt, shut, detail, heard)
+    if message.status in FINAL or (attempt.state == "abandoned" and message.status != "held"):
+        _note(ex, message, attempt, shut, detail, heard)  # another attempt, or the end, decides what the message is
         return
     if now >= message.valid_until or rule is None:
         status = "unknown" if sides.doubted else "expired" if sides.accepted is None else sides.accepted or "unconfirmed"

@@ -322,6 +322,21 @@ async def test_a_late_refusal_of_what_was_abandoned(make_house: MakeHouse, autoj
     assert len(session(house).sent) == len(session(house, "b").sent) == 1
 
 
+async def test_a_person_says_not_sent_while_another_copy_is_sent(make_house: MakeHouse, autojump_clock: MockClock) -> None:
+    house = await make_house(
+        {"providers": {"a": hand(), "b": hand()}, "rules": [rule("a", "b", in_doubt="failover", doubt_wait="10s", max_copies=2)]}
+    )
+    id_ = await take(house)
+    session(house).answer(f"{id_}/1", Outcome("in_doubt"))
+    await house.until(id_, "in_doubt")
+    await house.until(id_, "sending", within=30)
+    assert (await house.order("resolve", id=id_, outcome="not-sent"))["status"] == "sending"
+    session(house, "b").answer(f"{id_}/2", Outcome("accepted", "0", None, ("88",)))
+    reply = await house.until(id_, "sent")
+    assert [each["state"] for each in reply["attempts"]] == ["refused", "accepted"]
+    assert len(session(house).sent) == 1
+
+
 async def test_a_late_refusal_while_the_request_is_repeated_proves_nothing(make_house: MakeHouse, autojump_clock: MockClock) -> None:
     """The provider refuses what came first, takes the repeat, and whoever believed the refusal would send a second copy."""
     house = await make_house({"providers": {"a": hand(memory=43_200_000), "b": hand()}, "rules": [rule("a", "b")]})
