@@ -181,7 +181,10 @@ class Fuse:
 
 
 class Life:
-    """The daemon from a start to its end. `look` is called after every commit. Without a `disk` one takes no time, and there is room."""
+    """The daemon from a start to its end. `look` is called after every commit, `gone` at its end.
+
+    Without a `disk` a commit takes no time, and there is room.
+    """
 
     def __init__(
         self,
@@ -203,6 +206,7 @@ class Life:
         self.is_dead = False
         self.ended = trio.Event()
         self.look: Callable[[], None] = lambda: None
+        self.gone: Callable[[], None] = lambda: None
 
     async def run(self, opened: Callable[[Any], None], *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Live until `kill` or `end`. `opened` is given the store's connection before anything is done with it."""
@@ -247,6 +251,7 @@ class Life:
             pass  # dead, by a point or by its disk
         finally:
             self.is_dead = True
+            self.gone()
             frame.close()
             self.ended.set()
 

@@ -175,6 +175,7 @@ class World:
         while True:
             life = Life(self.config, self.store, self.now, lambda: self._draw(1_000_000), disk=self.disk, wall=self.wall)
             life.look = lambda life=life: self.audit.look_at(life)  # type: ignore[misc]  # a default is how it is bound
+            life.gone = self.audit.close
             self.life = self.fuse.life = life
             try:
                 await self.nursery.start(life.run, self.audit.open)
