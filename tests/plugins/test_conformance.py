@@ -64,7 +64,7 @@ def calls_of(variant: Variant, config: Any) -> list[Call]:
 NAMES_IN_ORDER = (
     *("TITLE", "MANUAL", "Config", "check", "TRAITS", "CODES", "QUERY_CODES", "build", "parse", "query"),
     *("parse_query", "balance", "parse_balance", "cancel", "parse_cancel", "contact", "parse_contact"),
-    *("receipts", "buckets", "shape", "measure", "open_session", "traits"),
+    *("receipts", "buckets", "shape", "measure", "read_code", "open_session", "traits"),
 )
 ALWAYS = {"TITLE", "MANUAL", "Config", "TRAITS", "CODES", "build", "parse"}
 
