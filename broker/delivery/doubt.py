@@ -245,6 +245,8 @@ def resolve_accepted(
     if message.status == "sending" or "sent" not in TRANSITIONS[message.status]:
         _note(ex, message, attempt, shut, detail, heard)  # another attempt, or the end, decides what the message is
         return
+    others = [each for each in ex.query.find_attempts(message.id) if each.state == "in_doubt" and each.n != attempt.n]
+    shuts = (shut, *(Shut(each.n, ("in_doubt",), "abandoned", None) for each in others))  # nobody would end them any more
     if lane is None or not lane.traits.receipts:
         status, next_at, lane_name, final_at = "unconfirmed", 0, None, now
     else:
@@ -264,11 +266,13 @@ def resolve_accepted(
         if lane is not None:
             lane.poll_bell.ring_at(next_at)
         _settle(ex, attempt, debit=True)
-        ex.queued -= message.status == "held"
+        for each in others:
+            debit(ex, each)
+        ex.queued -= message.status in ("queued", "held", "scheduled")
         claim(ex, message.id, attempt.provider, refs)
         heard(status)
 
-    ex.journal.put(Step(message.id, (message.status,), change, tuple(entries), None, (shut,), done))
+    ex.journal.put(Step(message.id, (message.status,), change, tuple(entries), None, shuts, done))
 
 
 def resolve_refused(
@@ -304,11 +308,8 @@ def resolve_refused(
             heard(None)
             return
         _settle(ex, attempt, debit=False)
-        ex.queued += (not is_end) - (message.status == "held")
-        if decision.status == "held":
-            ex.sweep_bell.ring_at(decision.at)
-        elif not is_end:
-            ex.wake(decision.lane, decision.at, now)
+        ex.queued += (decision.status in ("queued", "held")) - (message.status == "held")
+        ex.rouse(decision.status, decision.lane, decision.at, now)
         heard(decision.status)
 
     ex.journal.put(Step(message.id, (message.status,), change, (entry,), None, (shut,), done))

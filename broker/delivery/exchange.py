@@ -13,7 +13,7 @@ from broker.delivery.clock import Clock
 from broker.delivery.events import Teller
 from broker.delivery.inbox import Inbox
 from broker.delivery.lookups import Lookups
-from broker.policy import Sides
+from broker.policy import Sides, find_awaited
 from broker.routing import Book, Route, Rule, Standing, find_rule, rank
 from broker.store.contract import Entry, Put
 from broker.store.journal import SqliteJournal
@@ -137,9 +137,8 @@ class Exchange:
         doubted, accepted = False, None
         if attempts is None and message.attempts > (1 if except_n else 0):
             attempts = self.query.find_attempts(message.id)
-        for attempt in attempts or ():
-            if attempt.n == except_n:
-                continue
+        others = [attempt for attempt in attempts or () if attempt.n != except_n]
+        for attempt in others:
             if attempt.state in ("in_doubt", "abandoned"):
                 doubted = True
             elif attempt.state == "accepted":
@@ -150,6 +149,7 @@ class Exchange:
             draw=self.draw(),
             doubted=doubted,
             accepted=accepted,
+            awaited=find_awaited(others, message.progress),
         )
 
     def say(self, type_: str, **fields: Any) -> None:
@@ -183,6 +183,15 @@ class Exchange:
             lane.expect(at, now)  # also while it is out: it may be back before the router has looked
         if lane is None or lane.standing.out is not None:
             self.router_bell.ring_at(at)
+
+    def rouse(self, status: str, name: str | None, at: int, now: int) -> None:
+        """Whoever sees to messages of `status` has one to look at, at `at`: in the lane `name`, where it has one."""
+        if status == "queued":
+            self.wake(name, at, now)
+        elif status in ("held", "scheduled", "in_doubt"):
+            self.sweep_bell.ring_at(at)
+        elif status == "sent" and name in self.lanes:
+            self.lanes[name].poll_bell.ring_at(at)
 
 
 def _higher(one: str | None, other: str | None) -> str:

@@ -17,6 +17,7 @@ from broker.delivery.lane import Lane
 from broker.delivery.lookups import is_asked_soon
 from broker.delivery.receipts import apply_asked
 from broker.delivery.second import find_patience_end, send_second
+from broker.delivery.settle import NO_RECEIPTS
 from broker.policy.polls import find_gather, find_next_query
 from broker.provider.answers import judge
 from broker.provider.contract import Ask, Outcome, Receipt
@@ -79,6 +80,8 @@ class Poller:
             for message, attempt in rows:
                 if attempt is None or now >= _find_deadline(lane, message, attempt):
                     _give_up(ex, message, attempt)
+                elif not lane.traits.receipts:
+                    _give_up(ex, message, attempt, NO_RECEIPTS)
                 elif send_second(ex, message, attempt, now):
                     continue
                 elif lane.can_query and any(attempt.refs):
@@ -180,10 +183,9 @@ def _find_deadline(lane: Lane, message: Message, attempt: Attempt) -> int:
     return since + lane.settings.receipt_wait
 
 
-def _give_up(ex: Exchange, message: Message, attempt: Attempt | None) -> None:
-    """`receipt_wait` is over: `unconfirmed`."""
+def _give_up(ex: Exchange, message: Message, attempt: Attempt | None, detail: str = "no final receipt within receipt_wait") -> None:
+    """Nothing is waited for any more: `unconfirmed`."""
     now = ex.now()
-    detail = "no final receipt within receipt_wait"
     entry = ex.teller.tell(message, "unconfirmed", now, attempt, detail=detail)
     change = Change("unconfirmed", detail, None, 0, None, None, None, now)
     ex.journal.put(Step(message.id, ("sent",), change, (entry,), hurry=False))

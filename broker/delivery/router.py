@@ -132,10 +132,7 @@ def make_step(
         if answer is not Answer.DONE:
             return
         ex.queued += (status in ("queued", "held", "scheduled")) - was_waiting
-        if status == "queued":
-            ex.wake(decision.lane, decision.at, now)
-        elif status in ("held", "scheduled"):
-            ex.sweep_bell.ring_at(decision.at)
+        ex.rouse(status, decision.lane, decision.at, now)
 
     return Step(message.id, expect, change, entries, done=done, hurry=status == "queued")
 

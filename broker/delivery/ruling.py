@@ -15,6 +15,7 @@ from broker.policy import (
     add_receipt,
     decide,
     find_highest,
+    goes_on_after,
     is_awaiting,
     is_proven,
     judge_receipt,
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
     from broker.delivery.lane import Lane
 
 DOUBTED = ("in_doubt", "abandoned")
+WAITING = ("queued", "held", "scheduled", "in_doubt")
+"""Statuses in which no attempt is open, and another copy may follow."""
 
 
 class Hearing(msgspec.Struct, frozen=True, gc=False):
@@ -87,16 +90,18 @@ def rule_on(ex: Exchange, lane: "Lane", hearing: Hearing) -> Ruling | Literal["w
         return "nothing"
     state = "accepted" if is_whole and attempt.state in DOUBTED else attempt.state
     is_own_doubt = attempt.state == "in_doubt" and (message.status == "in_doubt" or message.detail == "partial")
+    is_proof = state == "accepted" and attempt.state in DOUBTED
     verdict = judge_receipt(
-        "in_doubt" if is_own_doubt else message.status,  # parts that are missing are this attempt's own doubt: its proof ends it
+        # Parts that are missing are this attempt's own doubt: its proof ends it. So does news of a copy that had been given up.
+        "in_doubt" if is_own_doubt or (is_proof and _may_end(ex, message, class_)) else message.status,
         class_,
         attempt.receipt,
         any(map(is_awaiting, hearing.others)),
         find_highest(hearing.others),
     )
     status = verdict.status
-    if status is None and is_own_doubt and state == "accepted":
-        status = "sent"
+    if status is None and is_proof and (is_own_doubt or (message.status in WAITING and verdict.receipt not in FINAL_RECEIPTS)):
+        status = "sent"  # no other copy is to follow while the fate of this one is open
     if status is not None and message.status == "sending":
         return "wait"
     if after is attempt:
@@ -110,6 +115,11 @@ def rule_on(ex: Exchange, lane: "Lane", hearing: Hearing) -> Ruling | Literal["w
     if decision is not None:
         status = None
     return _write_up(ex, lane, hearing, after, status, decision, learned)
+
+
+def _may_end(ex: Exchange, message: Message, class_: str | None) -> bool:
+    """True where a receipt may end a message that waits for its next copy: its rule sends none after such a receipt."""
+    return message.status in WAITING and not goes_on_after(ex.find_rule(message, ex.now()), class_ or "")
 
 
 def _learn(hearing: Hearing) -> tuple[Attempt, str | None]:
@@ -147,7 +157,7 @@ def _write_up(
     if after.pieces != before.pieces:
         shut.amends = (after.pieces, after.parts, after.price, after.credit)
     shuts = [shut]
-    if status == "delivered":  # it ends with its other doubts, which nobody would end any more
+    if status is not None:  # it ends with its other doubts, which nobody would end any more
         shuts += [Shut(each.n, ("in_doubt",), "abandoned", None) for each in hearing.others if each.state == "in_doubt"]
     entry = tell_receipt(ex, hearing, after, status or message.status, status is not None)
     change = None
@@ -206,6 +216,6 @@ def _move_on(ex: Exchange, hearing: Hearing) -> Decision | None:
         return None
     # The one receipt that `on` may name takes a class's place in the table.
     outcome = msgspec.structs.replace(Outcome("unsuitable", receipt.code, receipt.detail), class_="undelivered")
-    sides = msgspec.structs.replace(ex.look_around(message, now), accepted="undelivered")
+    sides = msgspec.structs.replace(ex.look_around(message, now), accepted="undelivered", awaited=None)
     decision = decide(message, outcome, rule, hearing.attempt.candidate, now, lambda: sides)
     return None if decision.kind == "end" else decision

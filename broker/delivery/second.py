@@ -7,7 +7,7 @@ import msgspec
 
 from broker.delivery.exchange import Exchange
 from broker.delivery.router import put_decision
-from broker.policy import Decision
+from broker.policy import PAST_PATIENCE, Decision
 from broker.words.attempt import Attempt
 from broker.words.clock import show_span
 from broker.words.message import Message
@@ -34,7 +34,7 @@ def send_second(ex: Exchange, message: Message, attempt: Attempt, now: int) -> b
     copies = [each for each in attempts if each.state in COPIES]
     if len(copies) >= rule.settings.max_copies or any(each.receipt in FINAL_RECEIPTS for each in copies):
         return False
-    visited = {**message.progress.visited, **{each.candidate: "sent" for each in copies}}
+    visited = {**message.progress.visited, **{each.candidate: PAST_PATIENCE for each in copies}}
     progress = msgspec.structs.replace(
         message.progress, rule=rule.name, visited=visited, provider=None, trouble=None, retries=0, waits=0, repeats=0
     )

@@ -14,7 +14,7 @@ from broker.delivery.lookups import end_lookup, is_asked_soon
 from broker.delivery.notes import judge_blocked, note_outcome, note_rejected, suppress
 from broker.delivery.partial import find_ref
 from broker.delivery.receipts import claim
-from broker.policy import Decision, Sides, decide, lay_out_partial
+from broker.policy import Decision, Sides, decide, find_awaited, lay_out_partial
 from broker.policy.doubt import plan_doubt
 from broker.policy.polls import find_next_query
 from broker.store.contract import Answer, Change, Entry, Shut, Step
@@ -54,7 +54,7 @@ def settle(ex: Exchange, flight: Flight, outcome: Outcome) -> None:
     if lane.traits.duplicate_window:
         lane.spacing.settle(message.id, state == "refused", now)
     change, entries = _write_up(ex, flight, outcome, decision, now)
-    if decision.status == "blocked":
+    if outcome.class_ == "blocked":
         suppress(lane, message, attempt.sender, now)
     message.status, message.detail, message.lane = change.status, change.detail, change.lane
     message.next_at, message.progress = change.next_at, decision.progress
@@ -74,12 +74,10 @@ def settle(ex: Exchange, flight: Flight, outcome: Outcome) -> None:
             end_lookup(ex, lane.name, message)
         if ex.inbox.strays:
             claim(ex, message.id, lane.name, outcome.refs)  # before anybody sends it again: it may have arrived
-        if change.status == "queued":
-            ex.lanes[change.lane].offer_again(message, now) if change.lane in ex.lanes else ex.wake(None, change.next_at, now)
-        elif change.status == "sent":
-            lane.poll_bell.ring_at(change.next_at)
-        elif change.status in ("held", "in_doubt"):
-            ex.sweep_bell.ring_at(change.next_at)
+        if change.status == "queued" and change.lane in ex.lanes:
+            ex.lanes[change.lane].offer_again(message, now)
+        else:
+            ex.rouse(change.status, change.lane, change.next_at, now)
 
     hurry = lane.is_pressed or change.status == "queued"
     ex.journal.put(Step(message.id, ("sending",), change, entries, None, (shut,), done, hurry))
@@ -130,12 +128,13 @@ def _write_up(ex: Exchange, flight: Flight, outcome: Outcome, decision: Decision
     tell = ex.teller.tell
     rule = flight.rule.name
     shown_next = next_at if kind in ("retry", "next", "new_round") else None
-    detail = decision.detail if kind in ("hold", "end") else outcome.detail
+    detail = decision.detail if kind in ("hold", "end", "await") else outcome.detail
+    awaited = find_awaited(ex.query.find_attempts(message.id), message.progress) if kind == "await" else None
     entry = tell(
         message,
         status,
         now,
-        attempt,
+        awaited or attempt,
         class_=outcome.class_,
         code=outcome.code,
         detail=detail,

@@ -4,10 +4,12 @@ Pure: takes values, `now` and a drawn number; performs nothing.
 """
 
 from broker.policy.backoff import backoff
-from broker.policy.decide import Decision, Sides, decide, place
+from broker.policy.decide import Decision, Sides, decide, goes_on_after, place
 from broker.policy.receipts import (
+    PAST_PATIENCE,
     Verdict,
     add_receipt,
+    find_awaited,
     find_highest,
     is_awaiting,
     is_proven,
@@ -21,13 +23,16 @@ from broker.policy.receipts import (
 )
 
 __all__ = [
+    "PAST_PATIENCE",
     "Decision",
     "Sides",
     "Verdict",
     "add_receipt",
     "backoff",
     "decide",
+    "find_awaited",
     "find_highest",
+    "goes_on_after",
     "is_awaiting",
     "is_proven",
     "is_recipient",

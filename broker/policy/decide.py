@@ -12,13 +12,15 @@ import msgspec
 from broker.policy.backoff import LONGEST, RETRY_AFTER_CAP, backoff
 from broker.routing import LeftOut, Route, Rule
 from broker.routing.standing import HELD_BY
+from broker.words.attempt import Attempt
 from broker.words.channel import account_of
 from broker.words.message import Message, Progress
 from broker.words.outcome import PASSING, UNCOUNTED, Outcome
+from broker.words.receipt import FINAL_RECEIPTS
 from broker.words.settings import Action
 from broker.words.status import RANK
 
-Kind = Literal["sent", "retry", "next", "new_round", "schedule", "hold", "end", "doubt"]
+Kind = Literal["sent", "retry", "next", "new_round", "schedule", "hold", "end", "doubt", "await"]
 
 
 class Decision(msgspec.Struct, frozen=True, gc=False):
@@ -40,6 +42,7 @@ class Sides(msgspec.Struct, frozen=True):
 
     `rank(rule, progress)` and `next_rule(progress)` are pure; `doubted`: another attempt is in doubt or abandoned; `accepted`: the
     highest-ranked receipt of an accepted attempt ("" where one has none yet), None where no provider ever accepted the message;
+    `awaited`: another attempt, which turned out to be accepted while this one, a copy of it, was on its way;
     `draw` is uniform in 0..999_999; `duplicate_window` is the provider's, in milliseconds.
     """
 
@@ -48,6 +51,7 @@ class Sides(msgspec.Struct, frozen=True):
     draw: int
     doubted: bool = False
     accepted: str | None = None
+    awaited: Attempt | None = None
     duplicate_window: int = 0
 
 
@@ -82,8 +86,14 @@ def decide(
     if class_ == "in_doubt":
         return Decision("doubt", "in_doubt", 0, progress, detail=outcome.detail)
     sides = look_around()
+    if sides.awaited is not None:
+        detail = f"attempt {sides.awaited.n} was accepted meanwhile; another copy: {outcome.detail or class_}"
+        return Decision("await", "sent", now, progress, lane=sides.awaited.provider, detail=detail)
     if class_ in ("blocked", "expired"):
         return _end(class_, sides, progress, outcome.detail)
+    fate = sides.accepted
+    if fate is not None and fate in FINAL_RECEIPTS and not sides.doubted and not goes_on_after(rule, fate):
+        return _end(fate, sides, progress, outcome.detail)  # the other copy's, told while this one was on its way
     counted = progress.counted + (class_ not in UNCOUNTED)
     new_visit = progress.provider != name
     progress = msgspec.structs.replace(
@@ -110,6 +120,11 @@ def decide(
     if action.then == "hold":
         return Decision("hold", "held", message.valid_until, left, detail="rule")
     return _go_on(message, rule, left, now, sides)
+
+
+def goes_on_after(rule: Rule | None, receipt: str) -> bool:
+    """True where the rule sends another copy after this receipt of the first: its `on` names it."""
+    return receipt == "undelivered" and rule is not None and rule.find_action("undelivered") is not None
 
 
 def _wait(

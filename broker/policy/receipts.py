@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 import msgspec
 
 from broker.words.attempt import Attempt, Piece
+from broker.words.message import Progress
 from broker.words.receipt import FINAL_RECEIPTS, Receipt
 from broker.words.status import FINAL, HARD, RANK
 
@@ -55,6 +56,19 @@ def is_awaiting(attempt: Attempt) -> bool:
     if attempt.state in ("open", "in_doubt"):
         return True
     return attempt.state == "accepted" and attempt.receipt not in FINAL_RECEIPTS
+
+
+PAST_PATIENCE = "sent"
+"""How a visit ended whose provider took the message and told no fate of it for as long as the rule waits: `receipt_within`."""
+
+
+def find_awaited(attempts: Iterable[Attempt], progress: Progress) -> Attempt | None:
+    """The accepted attempt whose final receipt is awaited, so that no other copy is to follow; None without one.
+
+    Not one whose rule's patience is over: another provider is to take the message although this one has it.
+    """
+    accepted = (each for each in attempts if each.state == "accepted" and is_awaiting(each))
+    return next((each for each in accepted if progress.visited.get(each.candidate) != PAST_PATIENCE), None)
 
 
 def find_highest(attempts: Iterable[Attempt]) -> str | None:

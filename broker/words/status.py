@@ -46,9 +46,9 @@ RANK: dict[str, int] = {
 _EVIDENCE: frozenset[str] = frozenset({"delivered", "undelivered", "expired", "canceled", "blocked"})
 
 TRANSITIONS: dict[str, frozenset[str]] = {
-    "scheduled": frozenset({"queued", "held", "canceled", "expired"}),
-    "queued": frozenset({"sending", "scheduled", "held", "canceled", "expired", "failed", "unknown", "unconfirmed", *_EVIDENCE}),
-    "held": frozenset({"queued", "scheduled", "sent", "canceled", "expired", "failed", "unknown", "unconfirmed", *_EVIDENCE}),
+    "scheduled": frozenset({"queued", "held", "sent", "unknown", *_EVIDENCE}),
+    "queued": frozenset({"sending", "scheduled", "held", "sent", "failed", "unknown", "unconfirmed", *_EVIDENCE}),
+    "held": frozenset({"queued", "scheduled", "sent", "failed", "unknown", "unconfirmed", *_EVIDENCE}),
     "sending": frozenset({"sent", "queued", "held", "in_doubt", "failed", "unknown", "unconfirmed", *_EVIDENCE}),
     "in_doubt": frozenset({"sending", "sent", "queued", "held", "failed", "unknown", "unconfirmed", *_EVIDENCE}),
     "sent": frozenset({"queued", "held", "unconfirmed", *_EVIDENCE}),

@@ -75,6 +75,8 @@ def tell(decision: Decision, now: int = NOW) -> str:
             return f"next {decision.lane}{under}"
         case "new_round":
             return f"round +{decision.at - now}{under}"
+        case "await":
+            return f"await {decision.lane}"
         case "hold":
             return f"held {decision.detail}{under}"
     return decision.status + under

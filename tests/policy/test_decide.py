@@ -6,6 +6,7 @@ import pytest
 
 from broker.config.rules import ON_CLASSES, UNCHANGEABLE
 from broker.policy.decide import DEFAULTS
+from broker.words.attempt import Attempt
 from broker.words.outcome import CLASSES, UNCOUNTED
 from broker.words.settings import Action
 from tests.policy.scene import Scene, progress, rule, tell
@@ -26,27 +27,34 @@ SITUATIONS: dict[str, tuple[tuple[Any, ...], dict[str, Any], dict[str, Any]]] = 
     "ending": ((rule("a", "b"),), {}, {"m": message(valid_until=NOW + 1)}),
     "most": ((rule("a", "b", max_attempts=1),), {}, {}),
     "doubted": ((rule("a", "b"),), {"provider": "a", "retries": 1, "repeats": 1, "visited": OTHERS_OUT}, {"doubted": True}),
-    "had": ((rule("a", "b"),), {"provider": "a", "retries": 1, "repeats": 1, "visited": OTHERS_OUT}, {"accepted": "undelivered"}),
+    "had": (
+        (rule("a", "b", on={"undelivered": Action(0, "next")}),),
+        {"provider": "a", "retries": 1, "repeats": 1, "visited": OTHERS_OUT},
+        {"accepted": "undelivered"},
+    ),
+    "fated": ((rule("a", "b"),), {}, {"accepted": "undelivered"}),
+    "awaited": ((rule("a", "b"),), {}, {"accepted": "", "awaited": Attempt("m", 1, "z", "", NOW, "accepted", "k", None)}),
 }
 
 # first: nothing before; again: the visit's retry and waits are used; fail, hold, rule: nobody else, `else` says it; passing: the other
 # answered with a class that passes; ending: validity is all but over; most: max_attempts = 1; doubted: another attempt is abandoned;
-# had: another provider accepted, and its receipt was undelivered.
+# had: another provider accepted, and its receipt was undelivered, after which the rule goes on; fated: the same, and it does not, for this
+# was another copy of what was in doubt; awaited: the one that was in doubt was accepted, and its receipt is still to come.
 GOLDEN = """
-class         | first          | again         | fail           | hold           | rule                | passing        | ending     | most           | doubted        | had
-accepted      | sent           | sent          | sent           | sent           | sent                | sent           | sent       | sent           | sent           | sent
-unreachable   | retry a +2500  | next b        | round +2500    | round +2500    | round +2500         | round +2500    | next b     | retry a +2500  | round +2500    | round +2500
-unavailable   | retry a +2500  | next b        | round +2500    | round +2500    | round +2500         | round +2500    | next b     | failed         | round +2500    | round +2500
-throttled     | retry a +2500  | retry a +5000 | retry a +2500  | retry a +2500  | retry a +2500       | retry a +2500  | next b     | retry a +2500  | retry a +2500  | retry a +2500
-no_credit     | next b         | next b        | round +2500    | round +2500    | round +2500         | round +2500    | next b     | failed         | round +2500    | round +2500
-misconfigured | next b         | next b        | round +2500    | round +2500    | round +2500         | round +2500    | next b     | failed         | round +2500    | round +2500
-unsuitable    | next b         | next b        | failed         | held rule      | next c under second | round +2500    | next b     | failed         | unknown        | undelivered
-rejected      | failed         | failed        | failed         | failed         | failed              | failed         | failed     | failed         | unknown        | undelivered
-blocked       | blocked        | blocked       | blocked        | blocked        | blocked             | blocked        | blocked    | blocked        | blocked        | blocked
-retry_later   | retry a +2500  | retry a +5000 | retry a +2500  | retry a +2500  | retry a +2500       | retry a +2500  | retry a +1 | failed         | retry a +2500  | retry a +2500
-duplicate     | retry a +60000 | next b        | failed         | held rule      | next c under second | round +2500    | next b     | failed         | unknown        | undelivered
-expired       | expired        | expired       | expired        | expired        | expired             | expired        | expired    | expired        | unknown        | undelivered
-in_doubt      | doubt          | doubt         | doubt          | doubt          | doubt               | doubt          | doubt      | doubt          | doubt          | doubt
+class         | first          | again         | fail          | hold          | rule                | passing       | ending     | most          | doubted       | had           | fated       | awaited
+accepted      | sent           | sent          | sent          | sent          | sent                | sent          | sent       | sent          | sent          | sent          | sent        | sent
+unreachable   | retry a +2500  | next b        | round +2500   | round +2500   | round +2500         | round +2500   | next b     | retry a +2500 | round +2500   | round +2500   | undelivered | await z
+unavailable   | retry a +2500  | next b        | round +2500   | round +2500   | round +2500         | round +2500   | next b     | failed        | round +2500   | round +2500   | undelivered | await z
+throttled     | retry a +2500  | retry a +5000 | retry a +2500 | retry a +2500 | retry a +2500       | retry a +2500 | next b     | retry a +2500 | retry a +2500 | retry a +2500 | undelivered | await z
+no_credit     | next b         | next b        | round +2500   | round +2500   | round +2500         | round +2500   | next b     | failed        | round +2500   | round +2500   | undelivered | await z
+misconfigured | next b         | next b        | round +2500   | round +2500   | round +2500         | round +2500   | next b     | failed        | round +2500   | round +2500   | undelivered | await z
+unsuitable    | next b         | next b        | failed        | held rule     | next c under second | round +2500   | next b     | failed        | unknown       | undelivered   | undelivered | await z
+rejected      | failed         | failed        | failed        | failed        | failed              | failed        | failed     | failed        | unknown       | undelivered   | undelivered | await z
+blocked       | blocked        | blocked       | blocked       | blocked       | blocked             | blocked       | blocked    | blocked       | blocked       | blocked       | blocked     | await z
+retry_later   | retry a +2500  | retry a +5000 | retry a +2500 | retry a +2500 | retry a +2500       | retry a +2500 | retry a +1 | failed        | retry a +2500 | retry a +2500 | undelivered | await z
+duplicate     | retry a +60000 | next b        | failed        | held rule     | next c under second | round +2500   | next b     | failed        | unknown       | undelivered   | undelivered | await z
+expired       | expired        | expired       | expired       | expired       | expired             | expired       | expired    | expired       | unknown       | undelivered   | undelivered | await z
+in_doubt      | doubt          | doubt         | doubt         | doubt         | doubt               | doubt         | doubt      | doubt         | doubt         | doubt         | doubt       | doubt
 """  # noqa: E501  # a table is read in rows
 
 HEAD, *ROWS = [[cell.strip() for cell in line.split("|")] for line in GOLDEN.strip().splitlines()]
@@ -66,7 +74,8 @@ def test_cell(class_: str, situation: str, expected: str) -> None:
     scene.message.progress = progress(**before)
     decision = scene.decide(class_, "a", detail="why")
     assert tell(decision) == expected
-    assert (decision.progress.counted == 1) is (class_ not in UNCOUNTED | {"accepted", "in_doubt", "blocked", "expired"})
+    is_over = situation in ("fated", "awaited")
+    assert (decision.progress.counted == 1) is (not is_over and class_ not in UNCOUNTED | {"accepted", "in_doubt", "blocked", "expired"})
     assert (decision.kind == "end") is (decision.at == 0 and decision.kind not in ("sent", "doubt"))
 
 
