@@ -14,7 +14,7 @@ from broker.delivery.events import Teller
 from broker.delivery.inbox import Inbox
 from broker.delivery.lookups import Lookups
 from broker.policy import Sides, find_awaited
-from broker.routing import Book, Route, Rule, Standing, find_rule, rank
+from broker.routing import Book, Candidate, Route, Rule, Standing, find_rule, rank
 from broker.store.contract import Entry, Put
 from broker.store.journal import SqliteJournal
 from broker.store.query import SqliteQuery
@@ -122,6 +122,14 @@ class Exchange:
     def rank(self, rule: Rule, message: Message, progress: Progress) -> Route:
         """The route of `message` under `rule` as things stand now."""
         return rank(rule, message, self.standings, progress.visited)
+
+    def may_copy(self, message: Message, rule: Rule | None, chosen: Candidate | None, now: int) -> bool:
+        """True while another copy of a message in doubt may go where it was chosen to: others may have taken the credit since."""
+        if rule is None or chosen is None or now >= message.valid_until or message.to in self.suppressions.scopes:
+            return False
+        route = self.rank(rule, message, message.progress)
+        is_left = any(candidate.name == chosen.name for candidate in route.candidates)
+        return is_left and self.find_opening(rule, message, now) is None
 
     def find_rule(self, message: Message, now: int) -> Rule | None:
         """The rule that holds for `message` under the newest applied configuration."""

@@ -249,7 +249,7 @@ class Lane:
         message, rule, candidate, epoch = waiting
         is_copy = message.id in self._replaced
         is_barred = message.to in self.ex.suppressions.scopes and message.channel != "hlr"  # a lookup writes to nobody
-        if is_copy and (is_barred or now >= message.valid_until or epoch != self.ex.epoch):
+        if is_copy and (epoch != self.ex.epoch or not self.ex.may_copy(message, rule, candidate, now)):
             self._ids.discard(message.id)
             del self._replaced[message.id]
             return True  # it stays in doubt, and whoever looks at that decides again

@@ -290,3 +290,21 @@ async def test_the_credit_of_what_was_given_up_comes_back_with_a_late_refusal(ma
     assert (await house.order("resolve", id=id_, outcome="not-sent"))["ok"]
     assert (bucket.reserved, bucket.usable) == (0, 10_000_000)
     assert ledger.find_spend_end(1_000_000, house.now()) is None
+
+
+async def test_another_copy_leaves_what_an_account_must_keep(make_house: MakeHouse, autojump_clock: MockClock) -> None:
+    """Two are in doubt at once, and the credit of the next account is enough for one of them."""
+    south = subito("south", rate="60/m", credit={"every": "24h", "stop": 9}, prices={"*": "0.10"})
+    rules = [rule("a", "south", in_doubt="failover", doubt_wait="10s")]
+    house = await make_house({"providers": {"a": loopback("in_doubt"), "south": south}, "rules": rules}, {"south": {"balance": 10}})
+    await trio.sleep(1)
+    ids = [await house.take(), await house.take()]
+    await trio.sleep(20 * MINUTE)
+    assert sorted(house.find(id_) for id_ in ids) == ["delivered", "unknown"]
+    assert house.ex.lanes["south"].ledger.find_bucket("Foreign").usable == 9_000_000
+
+
+async def test_no_copy_while_the_rule_s_window_is_closed(make_house: MakeHouse, autojump_clock: MockClock) -> None:
+    house, id_ = await make_doubt(make_house, in_doubt="failover", doubt_wait="40m", doubt_deadline="50m", window="11:00-11:30 UTC")
+    reply = await house.until(id_, "unknown", within=60 * MINUTE)
+    assert [each["state"] for each in reply["attempts"]] == ["abandoned"]

@@ -151,8 +151,7 @@ class Audit:
             if m == n - 1 and tag == "resend" and state == "abandoned" and provider != attempts[n - 1][1]:
                 self.find(f"{id_}/{n} is a copy by another account under resend: {attempts}")
         if self._life is not None:
-            ex = self._life.ex
-            self.money.look_at_spend(ex, self._conn, attempts[n - 1][1], ex.now())
+            self.money.look_at_spend(self._conn, f"{id_}/{n}", attempts[n - 1][1], self._life.ex.now())
 
     def _look_at_all(self) -> None:
         live = 0

@@ -9,6 +9,7 @@ from typing import Any
 from broker.delivery.exchange import Exchange
 from broker.delivery.ledger import Ledger, Mark
 from broker.words.attempt import Attempt
+from broker.words.settings import SpendSettings
 
 _HELD = (
     "SELECT provider, bucket, sum(credit * (state IN ('open', 'in_doubt'))), sum(credit * (state IN ('accepted', 'abandoned')))"
@@ -27,12 +28,14 @@ class Money:
         self._before: Sums = {}
         self._kept: dict[tuple[str, str], int] = {}
         self._given_up: set[tuple[str, int]] = set()
+        self._caps: dict[str, SpendSettings] = {}
 
     def begin(self, conn: Any) -> None:
         """A life begins: what was debited before it is not in its memory."""
         self._before = _sum(conn)
         self._kept.clear()
         self._given_up.clear()
+        self._caps.clear()
 
     def note_abandoned(self, id_: str, n: int) -> None:
         """An attempt counts as debited from now on."""
@@ -59,10 +62,9 @@ class Money:
                 if bucket.total != debited:
                     self._find(f"{key}: {bucket.total} debited in memory, {debited} by the attempts")
 
-    def look_at_spend(self, ex: Exchange, conn: Any, provider: str, now: int) -> None:
-        """An attempt opened: what it spends stays under the cap."""
-        lane = ex.lanes.get(provider)
-        spend = None if lane is None else lane.ledger.spend
+    def look_at_spend(self, conn: Any, attempt: str, provider: str, now: int) -> None:
+        """An attempt opened: what it spends stays under the cap that held then, whatever a reload says by now."""
+        spend = self._caps.pop(attempt, None)
         if spend is not None:
             spent = conn.execute(_SPENT, (provider, now - spend.per)).fetchone()[0]
             if spent > spend.max:
@@ -71,6 +73,8 @@ class Money:
     def reserve(self, ledger: Ledger, attempt: Attempt, now: int) -> Mark | None:
         """Stands in for Ledger.reserve: an attempt that opens takes nothing from a dry bucket, and leaves `stop` in it."""
         bucket = attempt.bucket
+        if attempt.state == "open" and ledger.spend is not None:
+            self._caps[attempt.id] = ledger.spend
         if attempt.state == "open" and bucket in ledger.standing.dry:
             until = ledger.standing.dry[bucket]
             if until is None or now < until:
