@@ -104,6 +104,11 @@ class Accept(msgspec.Struct, gc=False):
     digest: bytes | None = None
     hurry: bool = True
 
+    @property
+    def entries(self) -> tuple[Entry, ...]:
+        """The event that tells of it."""
+        return (self.entry,)
+
 
 class Step(msgspec.Struct, gc=False):
     """One step of one message, if its status is still one of `expect`: its change, at most one attempt opened, any shut, events.
@@ -136,6 +141,11 @@ class Move(msgspec.Struct, gc=False):
     done: Done | None = None
     hurry: bool = False
     is_sent: bool = False
+
+    @property
+    def entries(self) -> tuple[Entry, ...]:
+        """None: no event tells of it."""
+        return ()
 
 
 class Hook(msgspec.Struct, frozen=True, gc=False):

@@ -1,11 +1,11 @@
 """Messages and attempts as rows of the SQLite store, and back. One place knows the order of the columns."""
 
+import math
 from typing import Any
 
 import msgspec
 
 from broker.store.contract import Change, Stray
-from broker.store.spelling import insert_into
 from broker.words.attempt import Attempt, DoubtPolicy, Piece
 from broker.words.event import Happening, MessageEvent
 from broker.words.message import Message, Progress
@@ -19,18 +19,21 @@ _decode_doubt = msgspec.json.Decoder(DoubtPolicy).decode
 _decode_pieces = msgspec.json.Decoder(tuple[Piece, ...]).decode
 _decode_receipt = msgspec.json.Decoder(Receipt).decode
 
+NULL = math.nan
+"""What a None of a hot statement is bound as: SQLite stores NULL for what is not a number. Python's sqlite3 looks for an adapter at
+every None, which costs more than writing the column."""
+
 MESSAGE_COLUMNS = (
     "id, client, recipient, country, text, encoding, segments, accepted_at, valid_until, key, ref, network, sender, channel, "
     "priority, tags, send_at, max_price, pin, options, status, detail, lane, next_at, attempts, progress, rule"
 )
-_MESSAGE = (*MESSAGE_COLUMNS.split(", "), "digest")
-MESSAGE_ROW = insert_into("message", _MESSAGE)
-KEYED_ROW = insert_into("message", _MESSAGE, " ON CONFLICT (client, key) WHERE key IS NOT NULL DO NOTHING")
+INSERT_MESSAGE = f"INSERT INTO message ({MESSAGE_COLUMNS}, digest) VALUES ({', '.join('?' * 28)})"
+INSERT_KEYED = INSERT_MESSAGE + " ON CONFLICT (client, key) WHERE key IS NOT NULL DO NOTHING"
 ATTEMPT_COLUMNS = (
     "message, n, provider, token, opened_at, state, key, sender, closed_at, class, code, detail, refs, parts, price, currency, "
     "bucket, credit, receipt, doubt, channel"
 )
-ATTEMPT_ROW = insert_into("attempt", ATTEMPT_COLUMNS.split(", "))
+INSERT_ATTEMPT = f"INSERT INTO attempt ({ATTEMPT_COLUMNS}) VALUES ({', '.join('?' * 21)})"
 ATTEMPT_COLUMNS += ", pieces"  # no attempt has any when it opens
 STRAY_COLUMNS = "id, provider, seen_at, receipt"
 INSERT_STRAY = f"INSERT INTO inbox ({STRAY_COLUMNS}) VALUES (?, ?, ?, ?)"
@@ -42,16 +45,18 @@ def pack(value: object) -> str:
 
 
 def pack_message(m: Message, digest: bytes | None, opened: Change | None = None) -> tuple[Any, ...]:
-    """The values of MESSAGE_ROW. Of a new message's progress only its rule is written; `opened`: its first attempt comes along."""
+    """The values of INSERT_MESSAGE. Of a new message's progress only its rule is written; `opened`: its first attempt comes along."""
     if opened is not None:
         status, lane, next_at, attempts, rule = opened.status, opened.lane, opened.next_at, opened.attempts, opened.rule
     else:
         status, lane, next_at, attempts, rule = m.status, m.lane, m.next_at, m.attempts, m.progress.rule
-    return (
+    tags, options = pack(m.tags) if m.tags else NULL, pack(m.options) if m.options else NULL
+    values = (
         m.id, m.client, m.to, m.country, m.text, m.encoding, m.segments, m.accepted_at, m.valid_until, m.key, m.ref, m.network,
-        m.sender, m.channel, m.priority, pack(m.tags) if m.tags else None, m.send_at, m.max_price, m.pin,
-        pack(m.options) if m.options else None, status, m.detail, lane, next_at, attempts, None, rule, digest,
+        m.sender, m.channel, m.priority, tags, m.send_at, m.max_price, m.pin, options, status, m.detail, lane, next_at, attempts,
+        NULL, rule, digest,
     )  # fmt: skip
+    return tuple([NULL if value is None else value for value in values])
 
 
 def read_message(row: tuple[Any, ...]) -> Message:
@@ -71,14 +76,15 @@ _doubts: dict[DoubtPolicy, str] = {}
 
 
 def pack_attempt(a: Attempt) -> tuple[Any, ...]:
-    """The values of ATTEMPT_ROW."""
+    """The values of INSERT_ATTEMPT."""
     doubt = _doubts.get(a.doubt)
     if doubt is None:
         doubt = _doubts[a.doubt] = pack(a.doubt)  # a handful of policies serve all attempts
-    return (
+    values = (
         a.message, a.n, a.provider, a.token, a.opened_at, a.state, a.key, a.sender, a.closed_at, a.class_, a.code, a.detail,
-        pack(a.refs) if a.refs else None, a.parts, a.price, a.currency, a.bucket, a.credit, a.receipt, doubt, a.channel,
+        pack(a.refs) if a.refs else NULL, a.parts, a.price, a.currency, a.bucket, a.credit, a.receipt, doubt, a.channel,
     )  # fmt: skip
+    return tuple([NULL if value is None else value for value in values])
 
 
 def read_attempt(row: tuple[Any, ...]) -> Attempt:

@@ -10,14 +10,13 @@ Never decides anything: an operation is done as it says, or refused whole.
 import logging
 import os
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from broker.store.audit import add_record
-from broker.store.contract import Accept, Answer, Change, Entry, Move, Operation, Put, Receive, Step, StoreError
+from broker.store.contract import Accept, Answer, Entry, Move, Operation, Put, Receive, Step, StoreError
 from broker.store.inbound import write_hooks, write_received
-from broker.store.rows import INSERT_STRAY, KEYED_ROW, MESSAGE_ROW, pack, pack_message, pack_stray
+from broker.store.rows import INSERT_KEYED, INSERT_MESSAGE, INSERT_STRAY, NULL, pack, pack_message, pack_stray
 from broker.store.schema import migrate
 from broker.store.steps import DROP, HalfDone, Result, Steps, join_openings, write_step
 
@@ -138,54 +137,62 @@ class Writer:
         self.conn.execute("ROLLBACK")
 
     def _write(self, batch: Sequence[Operation], at: int, careful: bool) -> tuple[list[Result], list[Entry]]:
-        steps: Steps | None = None
-        if not careful:
-            joined = join_openings(batch)
-            self._insert_new(batch, joined)
-            steps = Steps(self.conn, joined)
-        results: list[Result] = []
         entries: list[Entry] = []
-        for op in batch:
-            if steps is None:
-                result = self._write_alone(op)
-            else:
-                result = self._write_one(op, steps)
-            results.append(result)
-            if result[0] is Answer.DONE:
-                if op.__class__ is Accept:
-                    entries.append(op.entry)
-                elif op.__class__ is not Move:
-                    entries.extend(op.entries)  # type: ignore[union-attr]  # Step, Put and Receive have entries
-        if steps is not None:
-            steps.write()
+        if careful:
+            results = [self._write_alone(op) for op in batch]
+            for op, result in zip(batch, results, strict=True):
+                if result[0] is Answer.DONE:
+                    entries += op.entries
+        else:
+            results = self._write_together(batch, entries)
         seq = self.seq
         rows = []
         for entry in entries:
             seq += 1
             entry.seq = seq
-            rows.append((seq, at, entry.message, entry.body.decode()))
+            rows.append((seq, at, NULL if entry.message is None else entry.message, entry.body.decode()))
         if rows:
             self.conn.executemany(_EVENT, rows)
         self.seq = seq
         return results, entries
 
-    def _insert_new(self, batch: Sequence[Operation], joined: Mapping[str, Change]) -> None:
-        """New messages first: whatever else the batch holds of them comes after their insert."""
-        sheet: dict[str, list[tuple[Any, ...]]] = {}
+    def _write_together(self, batch: Sequence[Operation], entries: list[Entry]) -> list[Result]:
+        """Write what is plain by statement, for many at once, and anything else by itself. `entries` gets the events of what is done."""
+        joined = join_openings(batch)
+        # New messages first: whatever else the batch holds of them comes after their insert.
+        new = [
+            pack_message(op.message, None, joined.get(op.message.id)) for op in batch if op.__class__ is Accept and op.digest is None
+        ]
+        if new:
+            self.conn.executemany(INSERT_MESSAGE, new)
+        steps = Steps(self.conn, joined)
+        results: list[Result] = []
         for op in batch:
-            if op.__class__ is Accept and op.digest is None:
-                sql, row = MESSAGE_ROW.bind(pack_message(op.message, None, joined.get(op.message.id)))
-                sheet.setdefault(sql, []).append(row)
-        for sql, rows in sheet.items():
-            self.conn.executemany(sql, rows)
+            if isinstance(op, Step):
+                result = _DONE
+                if not steps.take(op):
+                    steps.write()  # what came before it is of rows that it may touch
+                    result = write_step(self.conn, op)
+            elif isinstance(op, Accept):
+                result = _DONE if op.digest is None else self._write_keyed(op)
+            else:
+                result = self._write_rest(op, steps)
+            results.append(result)
+            if result[0] is Answer.DONE:
+                entries += op.entries
+        steps.write()
+        return results
 
     def _write_alone(self, op: Operation) -> Result:
         execute = self.conn.execute
         execute("SAVEPOINT one")
         try:
-            if op.__class__ is Accept and op.digest is None:
-                execute(*MESSAGE_ROW.bind(pack_message(op.message, None)))
-            result = self._write_one(op, None)
+            if isinstance(op, Accept):
+                result = self._write_keyed(op) if op.digest is not None else self._write_new(op)
+            elif isinstance(op, Step):
+                result = write_step(self.conn, op)
+            else:
+                result = self._write_rest(op)
         except HalfDone:
             execute("ROLLBACK TO one")
             result = _STALE
@@ -196,20 +203,19 @@ class Writer:
         execute("RELEASE one")
         return result
 
-    def _write_one(self, op: Operation, steps: Steps | None) -> Result:
-        if op.__class__ is Accept:
-            return self._write_keyed(op) if op.digest is not None else _DONE
-        if isinstance(op, Step | Move):
+    def _write_rest(self, op: Move | Put | Receive, steps: Steps | None = None) -> Result:
+        if isinstance(op, Move):
             if steps is not None:
-                if isinstance(op, Step) and steps.take(op):
-                    return _DONE
-                steps.write()  # what came before it is of rows that it may touch
-            return write_step(self.conn, op) if isinstance(op, Step) else self._write_move(op)
+                steps.write()
+            return self._write_move(op)
         if isinstance(op, Receive):
             answer = write_received(self.conn, op)
             return self._write_facts(op.put) if answer[0] is Answer.DONE else answer
-        assert isinstance(op, Put)
         return self._write_facts(op)
+
+    def _write_new(self, op: Accept) -> Result:
+        self.conn.execute(INSERT_MESSAGE, pack_message(op.message, None))
+        return _DONE
 
     def _write_move(self, op: Move) -> Result:
         self.conn.executemany(_MOVE_SENT if op.is_sent else _MOVE, [(lane, next_at, name) for name, lane, next_at in op.rows])
@@ -217,7 +223,7 @@ class Writer:
 
     def _write_keyed(self, op: Accept) -> Result:
         message = op.message
-        done = self.conn.execute(*KEYED_ROW.bind(pack_message(message, op.digest)))
+        done = self.conn.execute(INSERT_KEYED, pack_message(message, op.digest))
         if done.rowcount:
             return _DONE
         return Answer.EXISTS, self.conn.execute(EXISTING, (message.client, message.key)).fetchone()

@@ -10,21 +10,21 @@ from typing import Any
 
 from broker.store.contract import Accept, Answer, Change, Move, Operation, Shut, Step
 from broker.store.lookups import write_found
-from broker.store.rows import ATTEMPT_ROW, pack, pack_attempt
-from broker.store.spelling import update
+from broker.store.rows import INSERT_ATTEMPT, NULL, pack, pack_attempt
+from broker.store.spelling import Update
 
 Result = tuple[Answer, Any]
 Sheet = dict[str, list[tuple[Any, ...]]]
 
-_CHANGE = update(
+_CHANGE = Update(
     "message",
-    ("status", "detail", "lane", "next_at", "final_at"),
+    "status = ?, detail = ?, lane = ?, next_at = ?, final_at = ?",
     ("attempts", "rule", "progress", "valid_until"),
     "id = ? AND status = ?",
 )
-_SHUT = update(
+_SHUT = Update(
     "attempt",
-    ("state",),
+    "state = ?",
     ("closed_at", "class", "code", "detail", "refs", "receipt"),
     "message = ? AND n = ? AND state = ?",
 )
@@ -42,18 +42,18 @@ class HalfDone(Exception):
 
 def _bind_change(change: Change, id_: str, expect: str) -> tuple[str, tuple[Any, ...]]:
     progress = None if change.progress is None else pack(change.progress)
-    values = (
-        change.status, change.detail, change.lane, change.next_at, change.final_at, change.attempts, change.rule, progress,
-        change.valid_until,
+    sql, kept = _CHANGE.bind((change.attempts, change.rule, progress, change.valid_until))
+    detail, lane, final_at = change.detail, change.lane, change.final_at
+    return sql, (
+        change.status, NULL if detail is None else detail, NULL if lane is None else lane, change.next_at,
+        NULL if final_at is None else final_at, *kept, id_, expect,
     )  # fmt: skip
-    sql, bound = _CHANGE.bind(values)
-    return sql, (*bound, id_, expect)
 
 
 def _bind_shut(shut: Shut, id_: str, expect: str) -> tuple[str, tuple[Any, ...]]:
     refs = pack(shut.refs) if shut.refs else None
-    sql, bound = _SHUT.bind((shut.state, shut.closed_at, shut.class_, shut.code, shut.detail, refs, shut.receipt))
-    return sql, (*bound, id_, shut.n, expect)
+    sql, kept = _SHUT.bind((shut.closed_at, shut.class_, shut.code, shut.detail, refs, shut.receipt))
+    return sql, (shut.state, *kept, id_, shut.n, expect)
 
 
 def join_openings(batch: Sequence[Operation]) -> dict[str, Change]:
@@ -112,7 +112,7 @@ class Steps:
         steps, self._steps = self._steps, {}
         changes: Sheet = {}
         shuts: Sheet = {}
-        opened: Sheet = {}
+        opened: list[tuple[Any, ...]] = []
         refs = []
         drops = []
         for id_, op in steps.items():
@@ -123,14 +123,16 @@ class Steps:
                 if shut.provider is not None:
                     refs += [(shut.provider, ref, id_, shut.n) for ref in shut.refs if ref]
             if op.open is not None:
-                _add(opened, *ATTEMPT_ROW.bind(pack_attempt(op.open)))
+                opened.append(pack_attempt(op.open))
             if op.drop:
                 drops += [(number,) for number in op.drop]
         # Of one message's attempts the old one ends before the new one opens: only one may be open or in doubt.
-        for sheet in (changes, shuts, opened):
+        for sheet in (changes, shuts):
             for sql, rows in sheet.items():
                 if self._conn.executemany(sql, rows).rowcount != len(rows):
                     raise HalfDone
+        if opened:
+            self._conn.executemany(INSERT_ATTEMPT, opened)
         if refs:
             self._conn.executemany(_REF, refs)
         if drops:
@@ -186,7 +188,7 @@ def write_step(conn: sqlite3.Connection, op: Step) -> Result:
         return _STALE
     if op.open is not None:
         try:
-            conn.execute(*ATTEMPT_ROW.bind(pack_attempt(op.open)))
+            conn.execute(INSERT_ATTEMPT, pack_attempt(op.open))
         except sqlite3.IntegrityError:
             # Another attempt of this message is open or in doubt (promise 5): nothing of this step may stand.
             raise HalfDone from None

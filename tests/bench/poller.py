@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from statistics import median
 
-from broker.store.rows import ATTEMPT_ROW, MESSAGE_ROW, pack_attempt, pack_message
+from broker.store.rows import INSERT_ATTEMPT, INSERT_MESSAGE, pack_attempt, pack_message
 from broker.store.sqlite import open_connection
 from broker.words.attempt import Attempt
 from broker.words.clock import HOUR, MINUTE, SECOND
@@ -110,13 +110,13 @@ def _fill(folder: Path, count: int, asked: int, seconds: int) -> None:
             id_, 1, "tw", "", now - 2 * MINUTE, "accepted", f"{id_}n1", closed_at=now - MINUTE, class_="accepted", code="1",
             refs=(f"{n:010}",), price=900_000, currency="EUR", bucket="points", credit=1_000_000,
         )  # fmt: skip
-        messages.append(MESSAGE_ROW.bind(pack_message(sent, None)))
-        attempts.append(ATTEMPT_ROW.bind(pack_attempt(attempt)))
+        messages.append(pack_message(sent, None))
+        attempts.append(pack_attempt(attempt))
         if n < 2 * asked:
             due.append((n * seconds * SECOND // asked, id_))
     conn.execute("BEGIN")
-    for sql, row in (*messages, *attempts):
-        conn.execute(sql, row)
+    conn.executemany(INSERT_MESSAGE, messages)
+    conn.executemany(INSERT_ATTEMPT, attempts)
     first = time.time_ns() // 1_000_000 + round((2 * SETTLED + 3) * SECOND) + seconds * SECOND
     conn.executemany("UPDATE message SET next_at = ? WHERE id = ?", [(first + after, id_) for after, id_ in due])
     conn.execute("COMMIT")

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from broker.store.rows import MESSAGE_ROW, pack_message
+from broker.store.rows import INSERT_MESSAGE, pack_message
 from broker.store.sqlite import open_connection
 from broker.words.clock import show_time
 from broker.words.message import Message
@@ -39,7 +39,7 @@ def test_an_end_that_came_late(tmp_path: Path, late: int, down: int, told: bool)
     """The time in which no daemon was there does not count."""
     conn = open_connection(tmp_path / "broker.db")
     message = Message("m1", "c", "+886912345678", "TW", "hi", "gsm7", 1, BEGUN, BEGUN + 5_000, status="expired", next_at=0)
-    conn.execute(*MESSAGE_ROW.bind(pack_message(message, None)))
+    conn.execute(INSERT_MESSAGE, pack_message(message, None))
     conn.execute("UPDATE message SET key = 'k', final_at = ?", (BEGUN + 5_000 + late,))
     for seq, at in enumerate((BEGUN, BEGUN + 5_000 + down), 1):
         conn.execute("INSERT INTO event VALUES (?, ?, NULL, ?)", (seq, at, f'{{"at":"{show_time(at)}","type":"node.started"}}'))

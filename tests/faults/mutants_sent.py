@@ -17,7 +17,7 @@ from broker.store import sqlite, steps
 from broker.store.contract import Accept, Answer, Change, Shut, Step
 from broker.store.journal import SqliteJournal
 from broker.store.query import SqliteQuery
-from broker.store.rows import MESSAGE_ROW, pack_message
+from broker.store.rows import INSERT_MESSAGE, pack_message
 from broker.store.sqlite import Writer
 from tests.faults.mutation import Reach, after, guarded, instead, swap
 
@@ -98,7 +98,7 @@ def know_no_key(reach: Reach) -> None:
     def write(self: Writer, op: Accept) -> Any:
         reach()
         message = msgspec.structs.replace(op.message, key=None)
-        self.conn.execute(*MESSAGE_ROW.bind(pack_message(message, op.digest)))
+        self.conn.execute(INSERT_MESSAGE, pack_message(message, op.digest))
         return Answer.DONE, None
 
     swap(Writer, "_write_keyed", lambda _was: write)

@@ -7,7 +7,7 @@ import pytest
 
 from broker.store.contract import StoreError
 from broker.store.keeping import back_up, count_rows, inspect
-from broker.store.rows import ATTEMPT_ROW, MESSAGE_ROW, pack_attempt, pack_message
+from broker.store.rows import INSERT_ATTEMPT, INSERT_MESSAGE, pack_attempt, pack_message
 from broker.store.sqlite import open_connection
 from broker.words.attempt import Attempt
 from broker.words.message import Message
@@ -21,7 +21,7 @@ def message(id_: str = "m1", status: str = "queued", next_at: int = 5) -> Messag
 def path(tmp_path: Path) -> Path:
     file = tmp_path / "broker.db"
     conn = open_connection(file)
-    conn.execute(*MESSAGE_ROW.bind(pack_message(message(), None)))
+    conn.execute(INSERT_MESSAGE, pack_message(message(), None))
     conn.close()
     return file
 
@@ -44,7 +44,7 @@ def test_a_copy_is_the_store(path: Path, tmp_path: Path) -> None:
 
 def test_a_copy_holds_what_is_only_in_the_log_yet(path: Path, tmp_path: Path) -> None:
     conn = open_connection(path)  # its commits stay in the write-ahead log
-    conn.execute(*MESSAGE_ROW.bind(pack_message(message("m2"), None)))
+    conn.execute(INSERT_MESSAGE, pack_message(message("m2"), None))
     back_up(path, tmp_path / "copy.db")
     conn.close()
     assert count_rows(tmp_path / "copy.db")["message"] == 2
@@ -98,8 +98,7 @@ def test_what_does_not_hold_together(path: Path, sql: str, told: str) -> None:
 
 def test_attempts_that_hang_in_the_air(path: Path) -> None:
     for attempt in (Attempt("gone", 1, "a", "t", 1, "accepted"), Attempt("m1", 1, "a", "t", 1, "open")):
-        sql, values = ATTEMPT_ROW.bind(pack_attempt(attempt))
-        change(path, sql, *values)
+        change(path, INSERT_ATTEMPT, *pack_attempt(attempt))
     assert [problem.partition(":")[0] for problem in inspect(path)] == [
         "attempts open of messages that are not sending",
         "attempts without their message",
@@ -109,7 +108,7 @@ def test_attempts_that_hang_in_the_air(path: Path) -> None:
 def test_a_damaged_file_is_told_and_left_as_it_is(path: Path) -> None:
     conn = open_connection(path)
     for n in range(2000):
-        conn.execute(*MESSAGE_ROW.bind(pack_message(message(f"x{n:05}"), None)))
+        conn.execute(INSERT_MESSAGE, pack_message(message(f"x{n:05}"), None))
     conn.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     conn.close()
     data = bytearray(path.read_bytes())

@@ -14,7 +14,7 @@ from broker.store.contract import StoreError
 from broker.store.lock import FolderLock, find_file_system
 from broker.store.migrations import migrations
 from broker.store.query import SqliteQuery
-from broker.store.rows import MESSAGE_ROW, pack_message
+from broker.store.rows import INSERT_MESSAGE, pack_message
 from broker.store.schema import VERSIONS
 from broker.store.sqlite import Writer, open_connection
 from tests.store.rig import NOW, message
@@ -209,7 +209,7 @@ def test_a_store_of_before_the_new_index_is_read_the_same(tmp_path: Path) -> Non
     conn = sqlite3.connect(path, isolation_level=None)
     migrations.apply(Database(conn), stop_before="live_index")
     for number, status in enumerate(("queued", "sending", "sent", "held", "in_doubt", "scheduled", "delivered")):
-        conn.execute(*MESSAGE_ROW.bind(pack_message(message(f"m{number}", status=status), None)))
+        conn.execute(INSERT_MESSAGE, pack_message(message(f"m{number}", status=status), None))
     conn.close()
     conn = open_connection(path)
     query = SqliteQuery(path)
