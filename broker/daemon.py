@@ -84,17 +84,13 @@ FAREWELL = 0.05
 TwinScript = Mapping[str, Mapping[str, Any]]
 
 
-_STEADY = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+steady_clock = partial(time.clock_gettime_ns, getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
+"""Nanoseconds since the machine's start, also those in which it was suspended."""
 
 
 def wall_clock() -> int:
     """Milliseconds since the epoch, UTC, as whoever sets the machine's clock has it."""
     return time.time_ns() // 1_000_000
-
-
-def steady_clock() -> int:
-    """Milliseconds since the machine's start, also those in which it was suspended."""
-    return time.clock_gettime_ns(_STEADY) // 1_000_000
 
 
 def find_facts(name: str, plugin_path: tuple[str, ...]) -> PluginFacts:

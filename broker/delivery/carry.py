@@ -63,18 +63,15 @@ class Carrier:
         if session is None:
             self.ended.set()
         self.traits: Traits = plugin.find_traits(config)
+        # True where the provider can be asked for a message's fate.
+        self.can_query = (
+            plugin.query is not None if session is None else "poll" in self.traits.receipts or bool(self.traits.http)
+        )
 
     @property
     def has_balance(self) -> bool:
         """True where the credit of this account can be asked for: some plugins can only where a key of theirs is set."""
         return self.caller is not None and self.plugin.balance is not None and self.traits.unit is not None
-
-    @property
-    def can_query(self) -> bool:
-        """True where the provider can be asked for a message's fate."""
-        if self.session is not None:
-            return "poll" in self.traits.receipts or bool(self.traits.http)
-        return self.plugin.query is not None
 
     def goes_by_http(self, channel: str) -> bool:
         """True where a message of that channel has nothing to do with the session."""

@@ -60,7 +60,7 @@ def date(message: Message, clock: Clock) -> Message:
 
 def resume(wall: Callable[[], int], tick: Callable[[], int], drift: int, newest: int) -> Clock:
     """The broker's time as it went on before a restart: from `wall` less the `drift` that was kept, and never before `newest`, its own
-    time of the last event, so that a clock which was set back in the meantime delays nothing. `tick`: milliseconds since anything.
+    time of the last event, so that a clock which was set back in the meantime delays nothing. `tick`: nanoseconds since anything.
     """
-    ahead = max(wall() - drift, newest) - tick()
-    return Clock(lambda: tick() + ahead, wall, drift)
+    ahead = max(wall() - drift, newest) - tick() // 1_000_000
+    return Clock(lambda: tick() // 1_000_000 + ahead, wall, drift)

@@ -8,7 +8,6 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Hashable
 from decimal import Decimal
 
-import msgspec
 import trio
 
 from broker.delivery.carry import Carrier, carry
@@ -25,7 +24,7 @@ from broker.delivery.schedule import put_off
 from broker.delivery.spacing import Spacing, space_out
 from broker.routing import Candidate, Rule, Standing
 from broker.store.contract import Answer, Put
-from broker.words.attempt import Attempt
+from broker.words.attempt import Attempt, remember
 from broker.words.channel import account_of
 from broker.words.message import Message
 from broker.words.settings import ProviderSettings
@@ -342,11 +341,10 @@ class Lane:
     def _open(self, message: Message, rule: Rule, candidate: Candidate, now: int) -> Flight:
         n = message.attempts + 1
         key = f"{message.id.replace('-', '')}n{n}"
-        doubt = msgspec.structs.replace(rule.doubt, memory=self.traits.memory)
         attempt = Attempt(
             message.id, n, self.name, "", now, "open", key, self.carrier.find_sender(message), parts=candidate.segments,
-            price=candidate.price, currency=candidate.currency, bucket=candidate.bucket, credit=candidate.cost, doubt=doubt,
-            channel=candidate.channel,
+            price=candidate.price, currency=candidate.currency, bucket=candidate.bucket, credit=candidate.cost,
+            doubt=remember(rule.doubt, self.traits.memory), channel=candidate.channel,
         )  # fmt: skip
         body = None if candidate.channel is None else rule.find_body(candidate.channel, message)
         replaced = self._replaced.pop(message.id, None)

@@ -15,6 +15,7 @@ from broker.policy import (
     add_receipt,
     decide,
     find_highest,
+    find_known,
     goes_on_after,
     is_awaiting,
     is_proven,
@@ -97,7 +98,7 @@ def rule_on(ex: Exchange, lane: "Lane", hearing: Hearing) -> Ruling | Literal["w
         class_,
         attempt.receipt,
         any(map(is_awaiting, hearing.others)),
-        find_highest(hearing.others),
+        find_highest(hearing.others) if hearing.others else None,
     )
     status = verdict.status
     if status is None and is_proof and (is_own_doubt or (message.status in WAITING and verdict.receipt not in FINAL_RECEIPTS)):
@@ -177,7 +178,7 @@ def tell_receipt(ex: Exchange, hearing: Hearing, attempt: Attempt, status: str, 
         details.append(receipt.detail)
     if hearing.part is not None:
         details.append(f"part {hearing.part + 1}/{len(attempt.refs)}")
-    known = lay_out(hearing.attempt)[hearing.part or 0].receipt
+    known = find_known(hearing.attempt, hearing.part or 0)
     if known in FINAL_RECEIPTS and receipt.class_ in FINAL_RECEIPTS and known != receipt.class_:
         details.append(f"{'corrects' if RANK[receipt.class_] > RANK[known or ''] else 'contradicts'} {known}")
     if hearing.attempt.state == "refused":

@@ -91,12 +91,20 @@ def is_recipient(to: str, heard: str | None) -> bool:
 # ---- the parts of one attempt
 
 
+def find_known(attempt: Attempt, part: int) -> str | None:
+    """The class of the highest-ranked receipt of one part, as `lay_out` has it."""
+    return lay_out(attempt)[part].receipt if attempt.pieces else _find_known(attempt)
+
+
+def _find_known(attempt: Attempt) -> str | None:
+    return None if attempt.state in ("open", "in_doubt", "abandoned") else attempt.receipt or "accepted"
+
+
 def lay_out(attempt: Attempt) -> tuple[Piece, ...]:
     """What is known of each part: as kept, or one for each of the provider's ids, or a single one."""
     if attempt.pieces:
         return attempt.pieces
-    known = None if attempt.state in ("open", "in_doubt", "abandoned") else attempt.receipt or "accepted"
-    return (Piece(known),) * max(len(attempt.refs), 1)
+    return (Piece(_find_known(attempt)),) * max(len(attempt.refs), 1)
 
 
 def lay_out_partial(refs: Sequence[str], parts: int) -> tuple[Piece, ...]:

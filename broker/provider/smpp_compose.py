@@ -14,7 +14,7 @@ from broker.smpp.pdu import QuerySm, SubmitSm
 from broker.smpp.tlv import DEST_ADDR_SUBUNIT, MESSAGE_PAYLOAD, Sar, Tlv, make_number, make_sar
 from broker.text import LANGUAGES, Part, Plan, Unplannable, Verdict, plan, verdict
 from broker.text import measure as measure_text
-from broker.text.parts import DefaultAlphabet, Way
+from broker.text.parts import BOTH, DefaultAlphabet, Way
 from broker.words.clock import DAY, SECOND
 
 UDHI = 0x40
@@ -82,13 +82,17 @@ def compose_text(
 
 
 class _Ways(NamedTuple):
-    """What follows from an account's keys alone: how texts are planned, the data_coding of each encoding, senders' addresses so far."""
+    """What follows from an account's keys alone: how texts are planned, the data_coding of each encoding, senders' addresses so far.
+
+    `has_both`: the SMSC is told how either encoding is marked.
+    """
 
     encodings: Set[str]
     alphabet: DefaultAlphabet
     national: Sequence[int]
     concat: Way
     codings: Mapping[str, int]
+    has_both: bool
     sources: dict[str | None, Address]
 
 
@@ -106,7 +110,7 @@ def _settle_ways(keys: SmppKeys) -> _Ways:
     if plain in own:
         codings["gsm7"] = own[plain]
     national = tuple(LANGUAGES[language] for language in keys.national)
-    ways = _Ways(frozenset(codings), "gsm" if plain == "gsm7" else "latin1", national, find_way(keys), codings, {})
+    ways = _Ways(frozenset(codings), "gsm" if plain == "gsm7" else "latin1", national, find_way(keys), codings, own.keys() >= BOTH, {})
     if len(_settled) >= _MOST_ACCOUNTS:
         _settled.clear()
     _settled[id(keys)] = (keys, ways)  # with the keys themselves, so that nothing else gets their id meanwhile
@@ -142,10 +146,9 @@ def make_query(keys: SmppKeys, ref: str, sender: str | None) -> QuerySm:
 
 def measure(keys: SmppKeys, text: str) -> Verdict:
     """What `text` becomes at this account, to price it by (`contract`)."""
-    plain = verdict(text)
-    if keys.concat == "payload" or (plain.segments == 1 and keys.data_coding.keys() >= {"gsm7", "ucs2"}):
+    plain, ways = verdict(text), _settle_ways(keys)
+    if keys.concat == "payload" or (plain.segments == 1 and ways.has_both):
         return plain  # cut by the SMSC, or as short as can be
-    ways = _settle_ways(keys)
     return measure_text(text, encodings=ways.encodings, national=ways.national, concat=ways.concat, alphabet=ways.alphabet)
 
 

@@ -87,7 +87,8 @@ def find_rule(book: Book, message: Message, now: int, progress: Progress | None 
         if progress.rule is not None and progress.rule not in passed:
             rule = book.by_name.get(progress.rule)
         # The next rule stands behind those passed: one before them that matches only by now (its `time`) does not take over.
-        start = max((book.by_name[name].index + 1 for name in passed if name in book.by_name), default=0)
+        if passed:
+            start = max((book.by_name[name].index + 1 for name in passed if name in book.by_name), default=0)
     if rule is None:
         for each in book.rules[start:]:
             if each.name not in passed and each.is_match(message, now):

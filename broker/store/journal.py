@@ -167,7 +167,8 @@ class SqliteJournal:
         self._stuck = max(0, self._stuck - len(batch))
         self._behind = {}
         for operation, (answer, value) in zip(batch, results, strict=True):
-            _answer(operation, answer, value)
+            if operation.done is not None:
+                operation.done(answer, value)
         behind, self._behind = self._behind, None
         for work in behind:
             work()
@@ -377,8 +378,6 @@ class SqliteJournal:
 
 def _name(error: sqlite3.Error) -> str:
     return getattr(error, "sqlite_errorname", type(error).__name__)
-
-
 
 
 def _is_intake(operation: Operation) -> bool:

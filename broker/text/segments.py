@@ -4,6 +4,7 @@ Never cuts or changes a text: it only counts as a splitter would that keeps ever
 is 3GPP TS 23.040, section 9.2.3.24.1: a concatenated part loses 6 octets to its header.
 """
 
+from functools import lru_cache
 from typing import Final
 
 import msgspec
@@ -30,6 +31,7 @@ class Verdict(msgspec.Struct, frozen=True, gc=False):
     segments: int
 
 
+@lru_cache(maxsize=16)  # acceptance, ranking and the account ask for the same text one after the other
 def verdict(text: str) -> Verdict:
     """The cheapest encoding that carries `text` unchanged, its units, and the segments that it takes.
 

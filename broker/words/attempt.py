@@ -3,6 +3,8 @@
 Its row is committed before the first byte leaves (promise 4). The truth lives in the store.
 """
 
+from functools import lru_cache
+
 import msgspec
 
 from broker.words.channel import name_candidate
@@ -21,6 +23,12 @@ class DoubtPolicy(msgspec.Struct, frozen=True, gc=False):
     deadline: int = 900_000
     max_copies: int = 1
     memory: int | None = None
+
+
+@lru_cache(maxsize=256)  # a handful of policies serve all attempts
+def remember(policy: DoubtPolicy, memory: int) -> DoubtPolicy:
+    """The policy of an attempt at a provider that knows a repeat of its request for `memory`."""
+    return msgspec.structs.replace(policy, memory=memory)
 
 
 class Piece(msgspec.Struct, frozen=True, gc=False, array_like=True):

@@ -22,7 +22,7 @@ class Silence:
 
 
 def make_carrier(build: Any) -> Carrier:
-    plugin: Any = SimpleNamespace(name="x", build=build, find_traits=lambda config: Traits())
+    plugin: Any = SimpleNamespace(query=None, name="x", build=build, find_traits=lambda config: Traits())
     account: Any = SimpleNamespace(settings=SimpleNamespace(codes={}))
     return Carrier(plugin, None, account, Silence(), None, 1000)
 
