@@ -5,6 +5,7 @@ the commit (promise 1), in the order of the requests. Never touches a provider.
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -74,18 +75,20 @@ class Intake:
             if lane.has_room:
                 ready = first
         ex.queued += 1
-
-        def done(answer: Answer, value: Any) -> None:
-            if answer is Answer.DONE:
-                if ready is None:
-                    ex.wake(message.lane, now, now)
-            else:
-                ex.queued -= 1
-            reply(_answer(answer, value, message, digest, was))
-
+        done = partial(self._note_taken, message, now, ready is None, digest, was, reply)
         ex.journal.put(Accept(message, ex.teller.tell(message, "queued", now, rule=rule.name), done, digest))
         if ready is not None:
             ex.lanes[ready.provider].offer(message, rule, ready)
+
+    def _note_taken(
+        self, message: Message, now: int, is_to_wake: bool, digest: bytes | None, was: str, reply: Reply, answer: Answer, value: Any
+    ) -> None:
+        """The store's answer to a message that may leave at once."""
+        if answer is not Answer.DONE:
+            self.ex.queued -= 1
+        elif is_to_wake:
+            self.ex.wake(message.lane, now, now)
+        reply(_answer(answer, value, message, digest, was))
 
     def _put_off(self, message: Message, rule: Rule, start: int, now: int, digest: bytes | None, was: str, reply: Reply) -> bool:
         """Take a message that may not leave yet: scheduled for `send_at` or its rule's window, or held by the guard. False where it may."""

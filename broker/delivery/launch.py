@@ -1,10 +1,11 @@
 """The opening of attempts: each made durable, with its message `sending`, before a byte leaves (promises 4 and 5)."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING
 
 from broker.delivery.flight import Flight
-from broker.store.contract import Answer, Change, Shut, Step
+from broker.store.contract import Answer, Change, Done, Shut, Step
 
 if TYPE_CHECKING:
     from broker.delivery.lane import Lane
@@ -14,24 +15,35 @@ def launch(lane: "Lane", batch: list[Flight], send: Callable[[list[Flight]], Non
     """Journal the attempts of `batch`; `send` those whose opening stands, in one go, once that is known of all."""
     now = lane.ex.now()
     until = now + lane.settings.timeout
-    ready: list[Flight] = []
-    left = len(batch)
     if lane.ex.callbacks is not None:
         lane.ex.callbacks.name_call(lane, batch)
-
-    def note(flight: Flight, answer: Answer) -> None:
-        nonlocal left
-        left -= 1
-        if answer is Answer.DONE:
-            _note_opened(lane, flight, until)
-            ready.append(flight)
-        else:
-            lane.note_failed(flight)
-        if not left and ready:
-            send(ready)
-
+    launching = _Launching(lane, len(batch), until, send)
     for flight in batch:
-        _open(lane, flight, now, until, note)
+        _open(lane, flight, now, until, partial(launching.note, flight))
+
+
+class _Launching:
+    """One call to the provider whose attempts are being opened: how many are not known of yet, and those that stand."""
+
+    __slots__ = ("_lane", "_left", "_ready", "_send", "_until")
+
+    def __init__(self, lane: "Lane", left: int, until: int, send: Callable[[list[Flight]], None]) -> None:
+        self._lane = lane
+        self._left = left
+        self._until = until
+        self._send = send
+        self._ready: list[Flight] = []
+
+    def note(self, flight: Flight, answer: Answer, _value: object) -> None:
+        """What became of one attempt's opening."""
+        self._left -= 1
+        if answer is Answer.DONE:
+            _note_opened(self._lane, flight, self._until)
+            self._ready.append(flight)
+        else:
+            self._lane.note_failed(flight)
+        if not self._left and self._ready:
+            self._send(self._ready)
 
 
 def _note_opened(lane: "Lane", flight: Flight, until: int) -> None:
@@ -46,7 +58,7 @@ def _note_opened(lane: "Lane", flight: Flight, until: int) -> None:
         before.ledger.settle(flight.replaced, debit=True)  # abandoned: taken as charged
 
 
-def _open(lane: "Lane", flight: Flight, now: int, until: int, note: Callable[[Flight, Answer], None]) -> None:
+def _open(lane: "Lane", flight: Flight, now: int, until: int, done: Done) -> None:
     message, replaced = flight.message, flight.replaced
     entry = lane.ex.teller.tell(message, "sending", now, flight.attempt, rule=flight.rule.name)
     change = Change("sending", None, lane.name, until, None, flight.rule.name, flight.attempt.n)
@@ -55,5 +67,4 @@ def _open(lane: "Lane", flight: Flight, now: int, until: int, note: Callable[[Fl
     if replaced is not None:
         change.progress = message.progress
         expect, shut = "in_doubt", (Shut(replaced.n, ("in_doubt",), "abandoned", None),)
-    step = Step(message.id, (expect,), change, (entry,), flight.attempt, shut, lambda answer, _value: note(flight, answer))
-    lane.ex.journal.put(step)
+    lane.ex.journal.put(Step(message.id, (expect,), change, (entry,), flight.attempt, shut, done))

@@ -8,6 +8,7 @@ message yet. Receipts of one message are applied one after the other, each to wh
 import logging
 from collections import deque
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -20,7 +21,7 @@ from broker.delivery.notes import suppress
 from broker.delivery.router import make_step
 from broker.delivery.ruling import Hearing, Ruling, hear, rule_on, tell_receipt, was_told
 from broker.provider.contract import Unstored
-from broker.store.contract import Answer, Change, LiveMessage, Put, Step, Stray
+from broker.store.contract import Answer, Change, Done, LiveMessage, Put, Step, Stray
 from broker.words.clock import SECOND
 from broker.words.receipt import FINAL_RECEIPTS, Receipt
 
@@ -222,7 +223,7 @@ def _tell(ex: Exchange, arrival: Arrival, hearing: Hearing) -> bool:
     entry = tell_receipt(ex, hearing, hearing.attempt, message.status, False)
     log.info("receipt changes nothing provider=%s class=%s code=%s", arrival.lane.name, receipt.class_, receipt.code)
     step = Step(message.id, (message.status,), None, (entry,), hurry=False)
-    _put(ex, arrival, add_lookup(ex, arrival.lane, message, receipt, step), lambda: None)
+    _put(ex, arrival, add_lookup(ex, arrival.lane, message, receipt, step), hearing, None)
     return True
 
 
@@ -255,45 +256,43 @@ def _drop(ex: Exchange, arrival: Arrival) -> None:
 def _write(ex: Exchange, arrival: Arrival, hearing: Hearing, ruling: Ruling) -> None:
     """Journal a ruling, with what follows once it is durable."""
     message = hearing.message
-
-    def follow() -> None:
-        _follow(ex, arrival.lane, hearing, ruling)
-
     if ruling.decision is None:
         step = Step(message.id, (message.status,), ruling.change, (ruling.entry,), None, ruling.shut)
     else:
         step = make_step(ex, message, ruling.decision, ("sent",), ex.now())
         step.entries, step.shut = (ruling.entry, *step.entries), ruling.shut
-    _put(ex, arrival, add_lookup(ex, arrival.lane, message, arrival.receipt, step), follow)
+    _put(ex, arrival, add_lookup(ex, arrival.lane, message, arrival.receipt, step), hearing, ruling)
 
 
-def _put(ex: Exchange, arrival: Arrival, step: Step, follow: Callable[[], None]) -> None:
+def _put(ex: Exchange, arrival: Arrival, step: Step, hearing: Hearing, ruling: Ruling | None) -> None:
     """Journal a step of one receipt, which also takes it out of the inbox; then the next of its message."""
-    id_, stray, then = step.message, arrival.stray, step.done
-
-    def done(answer: Answer, value: object) -> None:
-        is_done = answer is Answer.DONE
-        if then is not None:
-            then(answer, value)
-        if is_done:
-            follow()
-            if stray is not None:
-                ex.inbox.remove(stray.id)
-        if answer is Answer.STALE and arrival.tries > 1:
-            arrival.tries -= 1
-            ex.arrivals[id_].appendleft(arrival)  # judged again, by what the store says now
-        elif answer is Answer.STALE:
-            log.error("receipt is kept: its message would not stand still id=%s provider=%s", id_, arrival.lane.name)
-            _wait(ex, arrival)
-        elif arrival.ack is not None:
-            arrival.ack(is_done)
-        _work_on(ex, id_)
-
-    step.done = done
+    step.done = partial(_note_put, ex, arrival, hearing, ruling, step.done)
     step.hurry = step.hurry or arrival.ack is not None
-    step.drop = () if stray is None else (stray.id,)
+    step.drop = () if arrival.stray is None else (arrival.stray.id,)
     step.from_outside = arrival.ack is not None
     ex.journal.put(step)
+
+
+def _note_put(
+    ex: Exchange, arrival: Arrival, hearing: Hearing, ruling: Ruling | None, then: Done | None, answer: Answer, value: object
+) -> None:
+    id_, is_done = hearing.message.id, answer is Answer.DONE
+    if then is not None:
+        then(answer, value)
+    if is_done:
+        if ruling is not None:
+            _follow(ex, arrival.lane, hearing, ruling)
+        if arrival.stray is not None:
+            ex.inbox.remove(arrival.stray.id)
+    if answer is Answer.STALE and arrival.tries > 1:
+        arrival.tries -= 1
+        ex.arrivals[id_].appendleft(arrival)  # judged again, by what the store says now
+    elif answer is Answer.STALE:
+        log.error("receipt is kept: its message would not stand still id=%s provider=%s", id_, arrival.lane.name)
+        _wait(ex, arrival)
+    elif arrival.ack is not None:
+        arrival.ack(is_done)
+    _work_on(ex, id_)
 
 
 def _follow(ex: Exchange, lane: "Lane", hearing: Hearing, ruling: Ruling) -> None:

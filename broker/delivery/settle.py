@@ -63,24 +63,29 @@ def settle(ex: Exchange, flight: Flight, outcome: Outcome) -> None:
     elif change.status == "sent" and attempt.n == 1:
         attempt.state, attempt.class_, attempt.refs, attempt.closed_at = "accepted", outcome.class_, outcome.refs, now
         lane.recent.add(message, attempt, by_ref=shut.provider is not None)
-
-    def done(answer: Answer, _value: object) -> None:
-        lane.release(flight)
-        if answer is not Answer.DONE:
-            # Nobody else may touch a message that is being sent: if somebody did, a person must hear of it.
-            log.error("outcome not written id=%s provider=%s class=%s answer=%s", message.id, lane.name, outcome.class_, answer.value)
-            return
-        if message.channel == "hlr" and state == "refused":
-            end_lookup(ex, lane.name, message)
-        if ex.inbox.strays:
-            claim(ex, message.id, lane.name, outcome.refs)  # before anybody sends it again: it may have arrived
-        if change.status == "queued" and change.lane in ex.lanes:
-            ex.lanes[change.lane].offer_again(message, now)
-        else:
-            ex.rouse(change.status, change.lane, change.next_at, now)
-
     hurry = lane.is_pressed or change.status == "queued"
+    done = partial(_note_settled, ex, flight, outcome, state, change, now)
     ex.journal.put(Step(message.id, ("sending",), change, entries, None, (shut,), done, hurry))
+
+
+def _note_settled(
+    ex: Exchange, flight: Flight, outcome: Outcome, state: str, change: Change, now: int, answer: Answer, _value: object
+) -> None:
+    """The outcome is durable: the slot is free, and whoever sees to the message next hears of it."""
+    lane, message = flight.lane, flight.message
+    lane.release(flight)
+    if answer is not Answer.DONE:
+        # Nobody else may touch a message that is being sent: if somebody did, a person must hear of it.
+        log.error("outcome not written id=%s provider=%s class=%s answer=%s", message.id, lane.name, outcome.class_, answer.value)
+        return
+    if message.channel == "hlr" and state == "refused":
+        end_lookup(ex, lane.name, message)
+    if ex.inbox.strays:
+        claim(ex, message.id, lane.name, outcome.refs)  # before anybody sends it again: it may have arrived
+    if change.status == "queued" and change.lane in ex.lanes:
+        ex.lanes[change.lane].offer_again(message, now)
+    else:
+        ex.rouse(change.status, change.lane, change.next_at, now)
 
 
 def _measure(flight: Flight, outcome: Outcome, shut: Shut) -> None:
