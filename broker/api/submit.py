@@ -7,7 +7,7 @@ import logging
 import pwd
 import socket
 import struct
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 import msgspec
@@ -81,7 +81,7 @@ class SubmitDoor:
             return
         try:
             if request.op == "submit" and not request.dry_run:
-                self._intake.submit(request, client, lambda answer: _reply(cell, answer, request.ref))
+                self._intake.submit(request, client, partial(_reply, cell, request.ref))
             else:
                 self._do(request, client, cell)
         except Refused as refused:
@@ -114,7 +114,7 @@ def _find_id(request: Submit) -> str:
     return request.id
 
 
-def _reply(cell: Cell, answer: Accepted | Refused, ref: str | None) -> None:
+def _reply(cell: Cell, ref: str | None, answer: Accepted | Refused) -> None:
     if isinstance(answer, Refused):
         cell.fill(make_error(answer.code, answer.message, answer.field, ref))
         return

@@ -6,6 +6,7 @@ anything (DESIGN, In doubt).
 
 import logging
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, Protocol, cast
 
 import msgspec
@@ -201,16 +202,16 @@ async def carry(ex: Exchange, carrier: Carrier, flights: list[Flight]) -> None:
         if not flights:
             return
     sends = [flight.make_send() for flight in flights]
-
-    def settle_one(index: int, outcome: Outcome) -> None:
-        if not index:
-            failpoint("attempt.answered")
-        if carrier.codes and outcome.code in carrier.codes and outcome.class_ != "accepted":
-            outcome = msgspec.structs.replace(outcome, class_=cast(Any, carrier.codes[outcome.code]))
-        settle(ex, flights[index], outcome)
-
     carrier.in_use += 1
     try:
-        await carrier.submit(sends, ex.clock.wall, settle_one)
+        await carrier.submit(sends, ex.clock.wall, partial(_settle_one, ex, carrier, flights))
     finally:
         carrier.in_use -= 1
+
+
+def _settle_one(ex: Exchange, carrier: Carrier, flights: list[Flight], index: int, outcome: Outcome) -> None:
+    if not index:
+        failpoint("attempt.answered")
+    if carrier.codes and outcome.code in carrier.codes and outcome.class_ != "accepted":
+        outcome = msgspec.structs.replace(outcome, class_=cast(Any, carrier.codes[outcome.code]))
+    settle(ex, flights[index], outcome)

@@ -12,7 +12,7 @@ from broker.provider.contract import Send, Unsuitable
 from broker.provider.smpp_keys import SmppKeys
 from broker.smpp.pdu import QuerySm, SubmitSm
 from broker.smpp.tlv import DEST_ADDR_SUBUNIT, MESSAGE_PAYLOAD, Sar, Tlv, make_number, make_sar
-from broker.text import LANGUAGES, Part, Plan, Unplannable, Verdict, plan, verdict
+from broker.text import LANGUAGES, Plan, Unplannable, Verdict, plan, verdict
 from broker.text import measure as measure_text
 from broker.text.parts import BOTH, DefaultAlphabet, Way
 from broker.words.clock import DAY, SECOND
@@ -55,14 +55,14 @@ def compose_text(
     ton, npi, source = ways.sources.get(send.sender) or _add_source(keys, ways, send.sender)
     dest_ton, dest_npi, to = dest or find_dest(keys, send.message.to)
     validity = write_validity(keys, send.message.valid_until - now)
-
-    def make(part: Part) -> SubmitSm:
+    pdus = []
+    for part in found.parts:
         octets, extra = part.short_message, tlvs
         if part.sar is not None:
             extra += make_sar(Sar(*part.sar))
         if len(octets) > MOST_SHORT:
             octets, extra = b"", (*extra, Tlv(MESSAGE_PAYLOAD, octets))
-        return SubmitSm(
+        pdu = SubmitSm(
             service_type=keys.service_type,
             source_addr_ton=ton,
             source_addr_npi=npi,
@@ -77,8 +77,8 @@ def compose_text(
             short_message=octets,
             tlvs=extra,
         )
-
-    return [make(part) for part in found.parts]
+        pdus.append(pdu)
+    return pdus
 
 
 class _Ways(NamedTuple):
