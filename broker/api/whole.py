@@ -5,6 +5,7 @@ RFC 9112's: §3 for the first line, §5 for the fields, §6.2 for the length.
 """
 
 import re
+from functools import lru_cache
 
 import msgspec
 
@@ -31,26 +32,27 @@ def read_whole(data: bytes) -> Whole | None:
     line, end = _read_line(data), data.find(b"\r\n\r\n")
     if line is None or end < line.end():
         return None
-    fields = data[line.end() : end + 2]
-    if _is_fields(fields) is None:
-        return None
-    headers = [(name.lower(), value) for name, value in _find_fields(fields)]
-    names = [name for name, _ in headers]
-    if names.count(b"host") != 1 or not _ODD.isdisjoint(names):
-        return None
+    read = _read_fields(data[line.end() : end + 2])
     body = data[end + 4 :]
-    if not _is_length_of(body, [value for name, value in headers if name == b"content-length"]):
+    if read is None or len(body) != read[1]:
         return None
-    is_kept = True
-    if b"connection" in names:
-        wanted = [value.lower() for name, value in headers if name == b"connection"]
-        if wanted not in ([b"close"], [b"keep-alive"]):
-            return None
-        is_kept = wanted == [b"keep-alive"]
+    headers, _, is_kept = read
     return Whole(line[1], line[2], headers, body, is_kept)
 
 
-def _is_length_of(body: bytes, lengths: list[bytes]) -> bool:
-    if not lengths:
-        return not body
-    return len(lengths) == 1 and _is_length(lengths[0]) is not None and int(lengths[0]) == len(body)
+@lru_cache(64)
+def _read_fields(block: bytes) -> tuple[list[tuple[bytes, bytes]], int, bool] | None:
+    """The fields, the body's length, and whether the connection goes on; kept, since one client's differ in little but the length."""
+    if _is_fields(block) is None:
+        return None
+    headers = [(name.lower(), value) for name, value in _find_fields(block)]
+    names = [name for name, _ in headers]
+    if names.count(b"host") != 1 or not _ODD.isdisjoint(names):
+        return None
+    lengths = [value for name, value in headers if name == b"content-length"]
+    if len(lengths) > 1 or (lengths and _is_length(lengths[0]) is None):
+        return None
+    wanted = [value.lower() for name, value in headers if name == b"connection"]
+    if wanted not in ([], [b"close"], [b"keep-alive"]):
+        return None
+    return headers, int(lengths[0]) if lengths else 0, wanted != [b"close"]
