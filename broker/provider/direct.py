@@ -65,11 +65,15 @@ class DirectStream(trio.abc.Stream):
 
     async def aclose(self) -> None:
         """Close at once; whoever waits is told."""
+        self.close_nowait()
+        await trio.lowlevel.checkpoint()
+
+    def close_nowait(self) -> None:
+        """The same without a turn of the scheduler."""
         if self._socket.fileno() >= 0:
             self._unread.unregister(self._socket)
             trio.lowlevel.notify_closing(self._socket)
             self._socket.close()
-        await trio.lowlevel.checkpoint()
 
     def _check(self) -> None:
         if self._socket.fileno() < 0:

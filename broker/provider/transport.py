@@ -70,13 +70,25 @@ def share_ssl_context() -> ssl.SSLContext:
 class Connection:
     """One established connection, which carries one exchange at a time."""
 
-    __slots__ = ("_stream", "idle_since", "is_clean", "origin")
+    __slots__ = ("_stream", "idle_since", "is_clean", "is_given_up", "origin")
 
     def __init__(self, origin: Origin, stream: trio.abc.Stream) -> None:
         self.origin = origin
         self.idle_since = 0.0
         self.is_clean = False  # True while it may carry another request
+        self.is_given_up = False
         self._stream = stream
+
+    @property
+    def is_direct(self) -> bool:
+        """True where the exchange under way can be given up at any moment: not inside TLS, and not in memory."""
+        return isinstance(self._stream, DirectStream)
+
+    def give_up(self) -> None:
+        """No answer in time: close, and whoever waits for it is told. Only where it is direct."""
+        assert isinstance(self._stream, DirectStream)
+        self.is_given_up = True
+        self._stream.close_nowait()
 
     def is_fresh(self) -> bool:
         """True while nothing came unasked on the idle connection, its end included."""
@@ -163,15 +175,62 @@ class Pool:
         self._idle: deque[Connection] = deque()  # oldest first
         self._opened = 0  # connections that exist, in use or idle
         self._is_closed = False
+        self._under_way: dict[Connection, float] = {}  # of those that are watched, until when; in the order of that
+        self._is_watched = False
 
     async def exchange(self, exchange: Exchange) -> Answer:
         """Carry one request out and bring its whole answer back, or raise Fault. A whole answer counts, however late."""
+        connection = self._take_at_once(exchange.origin)
+        if connection is not None:
+            return await self._carry_watched(connection, exchange)
         answer = None
         with trio.CancelScope(deadline=trio.current_time() + self._timeout):
             answer = await self._exchange(exchange)
         if answer is None:
             raise Fault(_TIMED_OUT[exchange.stage])
         return answer
+
+    def _take_at_once(self, origin: Origin) -> Connection | None:
+        """The connection that was used last, with a slot, where nothing has to be waited for, made or closed before; None elsewhere."""
+        idle = self._idle
+        if self._is_closed or not idle or trio.current_time() - idle[0].idle_since >= KEPT_IDLE:
+            return None
+        connection = idle[-1]
+        if connection.origin != origin or not connection.is_direct or not connection.is_fresh():
+            return None
+        try:
+            self._slots.acquire_nowait()
+        except trio.WouldBlock:
+            return None
+        return idle.pop()
+
+    async def _carry_watched(self, connection: Connection, exchange: Exchange) -> Answer:
+        """Carry a request over a connection that holds a slot, under the watch in place of a scope of its own."""
+        self._under_way[connection] = trio.current_time() + self._timeout
+        if not self._is_watched:
+            self._is_watched = True
+            trio.lowlevel.spawn_system_task(self._watch)
+        try:
+            return await connection.carry(exchange)
+        except Fault:
+            if connection.is_given_up:
+                raise Fault(_TIMED_OUT[exchange.stage]) from None
+            raise
+        finally:
+            self._under_way.pop(connection, None)
+            await self._put_back(connection)
+            self._slots.release()
+
+    async def _watch(self) -> None:
+        """Give up each exchange whose time is over: one task for all, as a scope with a deadline for each costs more than its wait."""
+        under_way = self._under_way
+        while under_way:
+            connection, until = next(iter(under_way.items()))
+            if trio.current_time() < until:
+                await trio.sleep_until(until)
+            elif under_way.pop(connection, None) is not None:
+                connection.give_up()
+        self._is_watched = False
 
     async def aclose(self) -> None:
         """Close what is idle; a connection in use closes as its exchange ends, and no new exchange begins."""
@@ -195,14 +254,18 @@ class Pool:
             try:
                 return await connection.carry(exchange)
             finally:
-                if connection.is_clean and not self._is_closed:
-                    connection.idle_since = trio.current_time()
-                    self._idle.append(connection)
-                else:
-                    self._opened -= 1
-                    await connection.close()
+                await self._put_back(connection)
         finally:
             self._slots.release()
+
+    async def _put_back(self, connection: Connection) -> None:
+        """Keep a connection for the next exchange, or close it where there can be none."""
+        if connection.is_clean and not self._is_closed:
+            connection.idle_since = trio.current_time()
+            self._idle.append(connection)
+        else:
+            self._opened -= 1
+            await connection.close()
 
     def _choose(self, origin: Origin) -> tuple[Connection | None, list[Connection]]:
         """An idle connection that still stands (None: one is to be made, and is counted), and what has to be closed first.

@@ -237,6 +237,24 @@ async def test_bytes_that_came_while_idle_are_no_answer() -> None:
         await account.aclose()
 
 
+async def test_a_kept_connection_that_stays_silent_is_given_up_in_time() -> None:
+    async def script(stream: trio.SocketStream) -> None:
+        await read_request(stream)
+        await stream.send_all(OK)
+        await read_request(stream)
+        await stream.send_all(OK[:20])
+        await trio.sleep_forever()
+
+    async with listen(script) as (url, opened):
+        account = Account(max_connections=1, timeout=300)
+        with trio.fail_after(30):
+            for count in (1, 2, 3):
+                await call_ok(account, url=url)
+                assert await call_evidence(account, url=url) == "timeout"
+                assert len(opened) == count
+        await account.aclose()
+
+
 async def reset(stream: trio.SocketStream) -> None:
     """Close with RST."""
     stream.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
