@@ -18,7 +18,7 @@ import trio
 from broker.provider.contract import Ask, Outcome, Port, Receipt, Send, Settle, Unsuitable
 from broker.provider.smpp_binding import Binding, OpenStream, Role
 from broker.provider.smpp_compose import compose, compose_text, make_query, measure
-from broker.provider.smpp_inbox import Inbox, read_report
+from broker.provider.smpp_inbox import DELIVERIES, Inbox, read_report
 from broker.provider.smpp_keys import MOST_PASSWORD, SmppKeys, check_keys, narrow
 from broker.provider.smpp_parts import LATE, Handover, Question, combine, doubt
 from broker.provider.smpp_wire import Wire, find_now
@@ -128,12 +128,16 @@ class SmppSession:
         """Hand the messages over, each over one link. See `contract.Session`."""
         mine: list[Handover] = []
         call = _Call(len(sends), settle)
+        wall = ahead = 0
+        if self._sink is not None:
+            wall = self._sink.wall()
+            ahead = wall - self._sink.now()
         for index, send in enumerate(sends):
-            found = self._prepare(send)
+            found = self._prepare(send, wall)
             if isinstance(found, Outcome):
                 call.settle(index, found)
             else:
-                mine.append(Handover(send.attempt, found, partial(call.settle, index), self._find_end(send)))
+                mine.append(Handover(send.attempt, found, partial(call.settle, index), self._find_end(send, ahead)))
         await self._carry(mine, call)
 
     async def query(self, asks: Sequence[Ask]) -> list[Receipt]:
@@ -160,13 +164,13 @@ class SmppSession:
 
     # --- what goes out
 
-    def _prepare(self, send: Send) -> Sequence[SubmitSm] | Outcome:
-        """The PDUs of one message, or why none goes out."""
+    def _prepare(self, send: Send, wall: int) -> Sequence[SubmitSm] | Outcome:
+        """The PDUs of one message, or why none goes out. `wall`: the date."""
         if not self._wires or self._sink is None:
             return NO_LINK
         self._reference = self._reference + 1 & 0xFFFF
         try:
-            return self._dialect.compose(self._config, send, self._sink.wall(), self._reference)
+            return self._dialect.compose(self._config, send, wall, self._reference)
         except Unsuitable as refusal:
             return Outcome("unsuitable", refusal.code, refusal.detail, evidence="not sent")
         except Exception as error:
@@ -174,10 +178,9 @@ class SmppSession:
             log.error("plugin failed account=%s error=%s", self.name, type(error).__name__)
             return Outcome("unsuitable", "plugin_error", f"the plugin failed: {type(error).__name__}", evidence="plugin")
 
-    def _find_end(self, send: Send) -> int:
-        """When its validity ends, by the time of waits: it may wait here for a window."""
-        assert self._sink is not None
-        return self._sink.now() + send.message.valid_until - self._sink.wall()
+    def _find_end(self, send: Send, ahead: int) -> int:
+        """When its validity ends, by the time of waits, which the date is `ahead` of: it may wait here for a window."""
+        return send.message.valid_until - ahead
 
     def _pump(self) -> None:
         """Give the links what they have room for; a message goes to the link with the most."""
@@ -279,7 +282,7 @@ class SmppSession:
             if isinstance(event, Response):
                 self._hear_response(wire, event)
             elif isinstance(event, Request):
-                if isinstance(event.pdu, DeliverSm | DataSm):
+                if isinstance(event.pdu, DELIVERIES):
                     self._inbox.add(wire, event)
             elif isinstance(event, LateResponse):
                 self._hear_late(event)

@@ -37,6 +37,10 @@ _BINDS: dict[Role, type[Bind]] = {
 }
 
 
+_OWN = (Bound, Refused, Lost)
+"""What a link says of itself."""
+
+
 class Owner(Protocol):
     """The session that the link belongs to."""
 
@@ -137,6 +141,8 @@ class Binding:
 
     def _hear(self, wire: Wire, events: Sequence[Event]) -> None:
         for event in events:
+            if not isinstance(event, _OWN):
+                continue  # as nearly all: what the peer says of messages
             if isinstance(event, Bound):
                 self._was_bound = True
                 log.info("link up link=%s role=%s", self.name, self.role)
@@ -146,6 +152,6 @@ class Binding:
                 kind: OutcomeClass = "misconfigured" if class_ == "misconfigured" else "unreachable"
                 code = show_status(event.status)
                 self._trouble = Outcome(kind, code, f"the bind was refused: {name_status(event.status)}")
-            elif isinstance(event, Lost):
+            else:
                 self._trouble = Outcome("unreachable", None, f"the link was lost: {event.reason}")
         self._owner.hear(wire, events)

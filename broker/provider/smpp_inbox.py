@@ -30,6 +30,8 @@ AGAIN = 1.0
 """Seconds before what nobody else would tell again is tried once more."""
 ID_FORM = "id_form"
 """The name under which is kept how the SMSC's receipts write ids; a part's name has strokes in it."""
+DELIVERIES = (DeliverSm, DataSm)
+"""What an SMSC delivers by. Written out in an isinstance, their union would be made anew for each."""
 Held = tuple[Wire, int]
 """Whom to acknowledge: the link and the peer's sequence."""
 Told = tuple[Receipt, str | None]
@@ -139,7 +141,7 @@ class Inbox:
 
     def _sort(self, wire: Wire, request: Request, now: int, batch: Batch) -> None:
         pdu = request.pdu
-        assert isinstance(pdu, DeliverSm | DataSm)
+        assert isinstance(pdu, DELIVERIES)
         batch.acks.append((wire, request.sequence))
         try:
             receipt = self._read_receipt(pdu) if is_receipt(pdu) else None

@@ -145,7 +145,7 @@ def never_end_doubt() -> None:
 
 def write_late() -> None:
     """Promise 12 off, inside an SMPP session: what waited for a window is written late or not."""
-    SmppSession._find_end = lambda self, send: 1 << 60  # type: ignore[method-assign]
+    SmppSession._find_end = lambda self, send, ahead: 1 << 60  # type: ignore[method-assign]
 
 
 def believe_late_refusals() -> None:
