@@ -46,6 +46,7 @@ from broker.delivery.exchange import Exchange
 from broker.delivery.fleet import Fleet, make_book
 from broker.delivery.handover import Handover
 from broker.delivery.inquire import Inquiry
+from broker.delivery.lookups import find_limit
 from broker.delivery.orders import Orders
 from broker.delivery.polls import run_strays
 from broker.delivery.recover import recover
@@ -184,19 +185,19 @@ class Daemon:
         fleet = Fleet(ex, nursery)
         fleet.make_lanes(self.plugins)
         self.fleet = fleet
-        ex.callbacks = Callbacks(ex)
+        ex.callbacks = self.callbacks = Callbacks(ex)
         for recipient, scope, reason, _ in ex.query.read_suppressions():
             ex.suppressions.add(recipient, scope, reason)
         self.handover = Handover(ex, nursery)
         await self.handover.apply()
-        ex.lookups.load(ex)
+        ex.lookups.load(ex.query, find_limit(ex))
         found = await recover(ex)
         if found:
             log.warning("recovered attempts left open by a crash count=%d", found)
         intake = Intake(ex)
         inquiry, orders = Inquiry(ex, intake), Orders(ex, nursery)
         submit = SubmitDoor(ex, intake, inquiry, orders)
-        control = ControlDoor(ex, inquiry, orders, self.reload, ex.now(), nursery)
+        control = ControlDoor(ex, inquiry, orders, self.reload, ex.now(), nursery, self.callbacks)
         await self._open_doors(ex, submit, control, nursery)
         failpoint("start.doors")
         await fleet.start()
@@ -234,8 +235,8 @@ class Daemon:
             if "feed" in inherited:
                 serve_feed = partial(feed.serve_listeners, [inherited["feed"]])
             self.feed_addresses = await nursery.start(serve_feed)
-        if settings.callbacks is not None and ex.callbacks is not None:
-            door = CallbackDoor(ex, ex.callbacks)
+        if settings.callbacks is not None:
+            door = CallbackDoor(ex, self.callbacks)
             self.callback_addresses = await nursery.start(door.serve, settings.callbacks.listen, inherited.get("callbacks"))
 
     async def _start_twins(self, nursery: trio.Nursery) -> None:

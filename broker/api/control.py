@@ -19,6 +19,7 @@ from broker.api.submit import find_actor
 from broker.config import ConfigError
 from broker.delivery.audit import Actor, write_order, write_result
 from broker.delivery.balance import ask_balance
+from broker.delivery.callbacks import Callbacks
 from broker.delivery.erasing import erase
 from broker.delivery.exchange import Exchange
 from broker.delivery.inquire import Inquiry
@@ -69,13 +70,23 @@ _decode = msgspec.json.Decoder(Order).decode
 class ControlDoor:
     """Serves connections of the control socket. What was ordered is seen through in `nursery`, whoever goes away meanwhile."""
 
-    def __init__(self, ex: Exchange, inquiry: Inquiry, orders: Orders, reload: Reload, started_at: int, nursery: trio.Nursery) -> None:
+    def __init__(
+        self,
+        ex: Exchange,
+        inquiry: Inquiry,
+        orders: Orders,
+        reload: Reload,
+        started_at: int,
+        nursery: trio.Nursery,
+        callbacks: Callbacks,
+    ) -> None:
         self._ex = ex
         self._inquiry = inquiry
         self._orders = orders
         self._reload = reload
         self._started_at = started_at
         self._nursery = nursery
+        self._callbacks = callbacks
 
     async def serve(self, stream: trio.SocketStream) -> None:
         """Serve one connection; whatever goes wrong costs this connection alone."""
@@ -187,8 +198,8 @@ class ControlDoor:
             raise Refused("bad_request", "unknown op; `broker --help` lists the verbs", "op")
 
     def _show_callbacks(self, order: Order, reply: Reply) -> None:
-        callbacks = self._ex.callbacks
-        if callbacks is None or order.action not in (None, "list", "rotate"):
+        callbacks = self._callbacks
+        if order.action not in (None, "list", "rotate"):
             raise Refused("bad_request", "`action` is list or rotate", "action")
         if order.action == "rotate":
             callbacks.rotate(order.name or "", reply)
@@ -239,7 +250,7 @@ class ControlDoor:
                 "uptime_ms": ex.now() - self._started_at,
                 "commits": ex.journal.commits,
                 "seq": ex.journal.ring.last,
-                "callbacks": ex.callbacks.count() if ex.callbacks is not None else {},
+                "callbacks": self._callbacks.count(),
             }
         )
 

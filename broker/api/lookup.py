@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from broker.delivery.accept import Accepted, Intake
+from broker.delivery.lookups import find_network
 from broker.delivery.submission import Refused, Submit
 from broker.text import NumberError, number_type, read_number
 
@@ -24,7 +25,7 @@ def look_up(intake: Intake, number: str | None, hlr: str | None, client: str, re
         "number": found.e164,
         "country": found.country,
         "type": number_type(found.e164),
-        "network": ex.lookups.find_network(ex, found.e164),
+        "network": find_network(ex, found.e164),
     }
     if hlr is None:
         reply(known)

@@ -13,6 +13,7 @@ import msgspec
 from broker.delivery.allowance import Allowance
 from broker.delivery.exchange import Exchange
 from broker.delivery.guard import Guard
+from broker.delivery.lookups import find_network
 from broker.delivery.submission import Refused, Submit, make_digest, read_submit, too_long
 from broker.delivery.wording import word
 from broker.routing import Candidate, Route, Rule, find_rule, rank
@@ -78,7 +79,7 @@ class Intake:
         done = partial(self._note_taken, message, now, ready is None, digest, was, reply)
         ex.journal.put(Accept(message, ex.teller.tell(message, "queued", now, rule=rule.name), done, digest))
         if ready is not None:
-            ex.lanes[ready.provider].offer(message, rule, ready)
+            ex.lanes[ready.provider].offer(message, rule, ready, ex.epoch)
 
     def _note_taken(
         self, message: Message, now: int, is_to_wake: bool, digest: bytes | None, was: str, reply: Reply, answer: Answer, value: Any
@@ -119,7 +120,7 @@ class Intake:
     def read(self, request: Submit, client: str, now: int) -> Message:
         """The message that `request` describes, not yet ranked. Raises Refused naming the field."""
         message = read_submit(request, client, self.ex.book, now, self.ex.clock.drift)
-        message.network = self.ex.lookups.find_network(self.ex, message.to)
+        message.network = find_network(self.ex, message.to)
         return message
 
     def route(self, message: Message, now: int) -> tuple[Rule, Route]:
@@ -148,9 +149,7 @@ class Intake:
                 following = find_rule(book, message, date, message.progress)
             if following is None:
                 why = "; ".join(f"{left.name}: {left.reason}" for left in first[1].left_out)
-                raise Refused(
-                    "no_route", f"no provider of rule {first[0].name} could ever take this message: {why or 'it has none'}"
-                )
+                raise Refused("no_route", f"no provider of rule {first[0].name} could ever take this message: {why or 'it has none'}")
             rule = following
         if message.segments > (most := book.settings.submit.max_segments):  # let through for a rule that would have shortened it
             raise too_long(message.segments, most)
@@ -187,9 +186,7 @@ class Intake:
         if sender is None and route.first is not None:
             sender = self.ex.book.accounts[route.first.provider].find_sender(message)
         if suppressions.find_reason(message.to, sender) is not None:
-            raise Refused(
-                "suppressed", f"{mask(message.to)} is on the suppression list; `broker suppress remove` takes it off", "to"
-            )
+            raise Refused("suppressed", f"{mask(message.to)} is on the suppression list; `broker suppress remove` takes it off", "to")
 
 
 def _answer(answer: Answer, value: Any, message: Message, digest: bytes | None, was: str) -> Accepted | Refused:

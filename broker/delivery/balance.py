@@ -58,9 +58,9 @@ async def ask_balance(ex: Exchange, lane: Lane) -> bool:
         health.show(now)
         return False
     for balance in found:
-        note_report(lane, balance.bucket, balance.unit, balance.amount, asked.get(balance.bucket, Mark()), now, is_asked=True)
+        note_report(ex, lane, balance.bucket, balance.unit, balance.amount, asked.get(balance.bucket, Mark()), now, is_asked=True)
     if health.lift():
-        keep_state(lane, ("provider.resumed", "a good probe", None, None))
+        keep_state(ex, lane, ("provider.resumed", "a good probe", None, None))
         health.show(now)
         ex.gain()
         ex.hurry(lane.name)

@@ -7,15 +7,17 @@ only in a URL for the provider or for the operator; what comes in is compared by
 import hmac
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from hashlib import blake2b, sha256
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 
+from broker.delivery.arrival import Match
 from broker.delivery.exchange import Exchange
+from broker.delivery.flight import Flight
 from broker.delivery.inbound import take_inbound
-from broker.delivery.matching import Match
+from broker.delivery.lane import Lane
 from broker.delivery.receipts import take_receipts
 from broker.delivery.submission import Refused
 from broker.policy import is_recipient
@@ -23,15 +25,9 @@ from broker.store.contract import Answer, Put
 from broker.store.failpoints import failpoint
 from broker.words.attempt import Attempt
 from broker.words.clock import DAY
+from broker.words.inbound import Inbound
 from broker.words.receipt import Receipt
 from broker.words.secret import Secret, is_path_secret
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from broker.delivery.flight import Flight
-    from broker.delivery.lane import Lane
-    from broker.words.inbound import Inbound
 
 KIND = "callback"
 OVERLAP = 7 * DAY
@@ -146,7 +142,7 @@ class Callbacks:
 
         self._keep(name, Pass(secret, _digest(secret), known.digest, self.ex.now() + OVERLAP), is_made=True, done=done)
 
-    def find_lane(self, name: str, secret: str) -> "Lane | None":
+    def find_lane(self, name: str, secret: str) -> Lane | None:
         """The lane of the account that this secret belongs to, None for anybody else. Takes as long whoever asks."""
         held = self._passes.get(name, _NOBODY)
         digest = _digest(secret)
@@ -159,11 +155,11 @@ class Callbacks:
             return None  # the account is no more, and nothing of it is under way
         return lane
 
-    def is_told(self, lane: "Lane") -> bool:
+    def is_told(self, lane: Lane) -> bool:
         """True where the provider of `lane` is told a URL, and has something to say of its messages."""
         return lane.name in self._passes and bool(lane.traits.receipts) and self.is_open
 
-    def name_call(self, lane: "Lane", flights: "Sequence[Flight]") -> None:
+    def name_call(self, lane: Lane, flights: Sequence[Flight]) -> None:
         """Give the attempts of one call to the provider its token, where the provider can call back: before their rows are written.
 
         128 random bits behind the seconds of now, which keep new tokens together in their index.
@@ -209,7 +205,7 @@ class Callbacks:
         if not self.is_open:
             raise Refused("not_found", "the section [callbacks] is no more in broker.toml; the listener goes with the next restart")
 
-    async def take(self, lane: "Lane", receipts: "Sequence[Receipt]", inbound: "Sequence[Inbound]") -> None:
+    async def take(self, lane: Lane, receipts: Sequence[Receipt], inbound: Sequence[Inbound]) -> None:
         """Make durable what a call said. A receipt with a token means the attempt that this and its recipient pick, of this account
         alone; where they pick none, the one that has its id. Raises Unstored.
         """
@@ -219,7 +215,7 @@ class Callbacks:
             await take_inbound(self.ex, lane, inbound)
         failpoint("callback.stored")
 
-    def _find_match(self, lane: "Lane", receipt: Receipt) -> tuple[Receipt, Match | None]:
+    def _find_match(self, lane: Lane, receipt: Receipt) -> tuple[Receipt, Match | None]:
         token, heard = receipt.token, receipt.recipient
         if token is None:
             return receipt, None
@@ -229,7 +225,7 @@ class Callbacks:
         self.unmatched += match is None
         return msgspec.structs.replace(receipt, token=None if match is None else f"{match.message}/{match.n}"), match
 
-    def _find_attempt(self, lane: "Lane", token: str, heard: str) -> Match | None:
+    def _find_attempt(self, lane: Lane, token: str, heard: str) -> Match | None:
         fitting = [
             Match(live.message.id, n, None, live)
             for live, n in self.ex.query.find_call(token, mark_of(heard))
@@ -237,7 +233,7 @@ class Callbacks:
         ]
         return fitting[0] if len(fitting) == 1 else None
 
-    def _search_call(self, lane: "Lane", token: str, heard: str | None) -> Match | None:
+    def _search_call(self, lane: Lane, token: str, heard: str | None) -> Match | None:
         """The recipient is not named, or is written in another way: the whole call is looked at."""
         rows = self.ex.query.read_call(token, 2 if heard is None else LARGEST_CALL)
         fitting = [row for row in rows if row[2] == lane.name and is_recipient(row[3], heard)]

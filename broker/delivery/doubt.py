@@ -7,13 +7,13 @@ same transaction that abandons the one in doubt.
 
 import logging
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 import msgspec
 import trio
 
 from broker.delivery.clock import date
 from broker.delivery.exchange import Exchange
+from broker.delivery.lane import Lane
 from broker.delivery.lookups import is_asked_soon
 from broker.delivery.partial import debit, find_ref, hold
 from broker.delivery.receipts import claim
@@ -28,9 +28,6 @@ from broker.words.clock import SECOND
 from broker.words.message import Message
 from broker.words.outcome import Outcome
 from broker.words.status import COPIES, FINAL, TRANSITIONS
-
-if TYPE_CHECKING:
-    from broker.delivery.lane import Lane
 
 log = logging.getLogger("broker.delivery")
 
@@ -72,7 +69,7 @@ def look_at_doubt(ex: Exchange, message: Message, now: int) -> None:
     ex.journal.put(step)
 
 
-def _find_memory(lane: "Lane | None", attempt: Attempt | None) -> int:
+def _find_memory(lane: Lane | None, attempt: Attempt | None) -> int:
     """Milliseconds for which the provider knows a repeat of this attempt's request."""
     # By another channel than its own the text is the rule's, which may have changed: then a repeat would be another message.
     return 0 if lane is None or attempt is None or attempt.channel is not None else lane.traits.memory
@@ -123,11 +120,11 @@ def send_copy(ex: Exchange, message: Message, attempt: Attempt, now: int) -> Non
     for candidate in route.candidates:
         if attempt.doubt.mode == "failover" or candidate.name == attempt.candidate:
             again = msgspec.structs.replace(message, progress=progress)
-            ex.lanes[candidate.provider].reopen(again, rule, candidate, attempt)
+            ex.lanes[candidate.provider].reopen(again, rule, candidate, attempt, ex.epoch)
             return
 
 
-def may_replay(ex: Exchange, lane: "Lane", message: Message, now: int) -> bool:
+def may_replay(ex: Exchange, lane: Lane, message: Message, now: int) -> bool:
     """True where the account may be written to now, and the last repeat is over.
 
     Not past the validity: where the first was not taken, this one would be.
@@ -139,7 +136,7 @@ def may_replay(ex: Exchange, lane: "Lane", message: Message, now: int) -> bool:
     return not lane.rate.take(message.segments, now)
 
 
-def start_replay(ex: Exchange, lane: "Lane", message: Message, attempt: Attempt, step: Step) -> None:
+def start_replay(ex: Exchange, lane: Lane, message: Message, attempt: Attempt, step: Step) -> None:
     """Repeat the request once `step` is durable, which counts the repeat as a crash where one found the message open before.
 
     Without an answer that count stays: a message that brings the broker down is not repeated for ever.
@@ -150,15 +147,13 @@ def start_replay(ex: Exchange, lane: "Lane", message: Message, attempt: Attempt,
         step.change.progress = msgspec.structs.replace(message.progress, crashes=crashes + 1)
 
     def go(answer: Answer, _value: object) -> None:
-        if answer is Answer.DONE:
-            lane.start_soon(replay, ex, lane, message, attempt)
-        else:
+        if answer is not Answer.DONE or not lane.start_soon(replay, ex, lane, message, attempt):
             lane.repeated.discard(message.id)
 
     step.done = go
 
 
-async def replay(ex: Exchange, lane: "Lane", message: Message, attempt: Attempt) -> None:
+async def replay(ex: Exchange, lane: Lane, message: Message, attempt: Attempt) -> None:
     """Send the very same request again, and take its answer as proof of the first where it is one."""
     answers: list[Outcome] = []
     url = ex.callbacks.find_url(attempt) if ex.callbacks is not None else None
@@ -190,7 +185,7 @@ async def replay(ex: Exchange, lane: "Lane", message: Message, attempt: Attempt)
         resolve_refused(ex, live.message, now_is, "the provider refuses the same request", lambda _status: None, outcome)
 
 
-async def refute(ex: Exchange, lane: "Lane", attempt_id: str, outcome: Outcome) -> None:
+async def refute(ex: Exchange, lane: Lane, attempt_id: str, outcome: Outcome) -> None:
     """The answer to an attempt of `lane`'s came late, and refuses it: return when that is durable, or no attempt is in doubt any more.
 
     An attempt that was abandoned becomes a refused one, and its message stays what it is: another copy was sent. `outcome` in doubt: of
@@ -229,16 +224,14 @@ async def refute(ex: Exchange, lane: "Lane", attempt_id: str, outcome: Outcome) 
             raise Unstored  # nobody was quicker: it could not be written
 
 
-def resolve_accepted(
-    ex: Exchange, message: Message, attempt: Attempt, detail: str, heard: Heard, outcome: Outcome | None = None
-) -> None:
+def resolve_accepted(ex: Exchange, message: Message, attempt: Attempt, detail: str, heard: Heard, outcome: Outcome | None = None) -> None:
     """It is known that the provider has an attempt that was in doubt."""
     now = ex.now()
     lane = ex.lanes.get(attempt.provider)
     outcome = outcome or Outcome("accepted")
     refs = outcome.refs or attempt.refs
     shut = Shut(attempt.n, (attempt.state,), "accepted", None, None, outcome.code, None, outcome.refs)
-    if lane is not None and lane.is_by_ref and outcome.refs:
+    if lane is not None and ex.is_by_ref(lane) and outcome.refs:
         shut.provider = lane.name
     if attempt.pieces:
         shut.amends = (prove_all(attempt.pieces), attempt.parts, attempt.price, attempt.credit)
@@ -275,9 +268,7 @@ def resolve_accepted(
     ex.journal.put(Step(message.id, (message.status,), change, tuple(entries), None, shuts, done))
 
 
-def resolve_refused(
-    ex: Exchange, message: Message, attempt: Attempt, detail: str, heard: Heard, outcome: Outcome | None = None
-) -> None:
+def resolve_refused(ex: Exchange, message: Message, attempt: Attempt, detail: str, heard: Heard, outcome: Outcome | None = None) -> None:
     """It is known that an attempt that was in doubt was not sent: the message goes on as after any such refusal."""
     now = ex.now()
     shut = Shut(attempt.n, (attempt.state,), "refused", None)

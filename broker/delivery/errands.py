@@ -45,7 +45,7 @@ async def recall(ex: Exchange, lane: Lane, kept: Sequence[Kept]) -> list[Receipt
     """Ask the provider in one call to give up what it keeps, and make durable what it says of each; or why it could not be asked."""
     plugin, config = lane.carrier.plugin, lane.carrier.config
     asks = [make_ask(message, attempt, ex.clock) for message, attempt in kept]
-    said = await _call(lane, lambda now: plugin.cancel(config, asks, now), lambda reply: plugin.parse_cancel(config, reply, asks))
+    said = await _call(ex, lane, lambda now: plugin.cancel(config, asks, now), lambda reply: plugin.parse_cancel(config, reply, asks))
     if isinstance(said, Outcome):
         return said
     receipts = [replace(each, token=attempt.id, ref=attempt.refs[0]) for each, (_, attempt) in zip(said, kept, strict=True)]
@@ -89,14 +89,14 @@ def is_canceled(ex: Exchange, id_: str) -> bool:
 async def change_contact(ex: Exchange, lane: Lane, change: ContactChange) -> Outcome:
     """Have the provider change its address book."""
     plugin, config = lane.carrier.plugin, lane.carrier.config
-    said = await _call(lane, lambda now: plugin.contact(config, change, now), lambda reply: [plugin.parse_contact(config, reply)])
+    said = await _call(ex, lane, lambda now: plugin.contact(config, change, now), lambda reply: [plugin.parse_contact(config, reply)])
     outcome: Outcome = said if isinstance(said, Outcome) else said[0]
     return outcome
 
 
-async def _call(lane: Lane, build: Callable[[int], Call], parse: Callable[[Reply], list[Any]]) -> list[Any] | Outcome:
+async def _call(ex: Exchange, lane: Lane, build: Callable[[int], Call], parse: Callable[[Reply], list[Any]]) -> list[Any] | Outcome:
     """One call of a person's: what `parse` makes of a whole answer, else the Outcome that says why there is none."""
-    carrier, wall = lane.carrier, lane.ex.clock.wall
+    carrier, wall = lane.carrier, ex.clock.wall
     if carrier.caller is None:
         return Outcome("unsuitable", detail="this account has no HTTP side")
     carrier.in_use += 1

@@ -4,15 +4,17 @@ It decides nothing; it is the one value that `daemon` builds and the rooms of th
 """
 
 from collections import deque
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
 
-import trio
-
+from broker.delivery.arrival import Arrival
+from broker.delivery.bell import Bell
 from broker.delivery.clock import Clock
 from broker.delivery.events import Teller
+from broker.delivery.flight import Flight
 from broker.delivery.inbox import Inbox
-from broker.delivery.lookups import Lookups
+from broker.delivery.lane import Lane
+from broker.delivery.networks import Lookups
 from broker.policy import Sides, find_awaited
 from broker.routing import Book, Candidate, Route, Rule, Standing, find_rule, rank
 from broker.store.contract import Entry, Put
@@ -22,13 +24,25 @@ from broker.words.attempt import Attempt
 from broker.words.message import Message, Progress
 from broker.words.status import RANK
 
-if TYPE_CHECKING:
-    from broker.delivery.callbacks import Callbacks
-    from broker.delivery.lane import Lane
-    from broker.delivery.receipts import Arrival
-
 BY_A_PERSON = "by a person"
 STOP = "STOP"
+
+
+class WayBack(Protocol):
+    """What providers are told to call, where there is a listener: `callbacks` knows the addresses."""
+
+    def is_told(self, lane: Lane) -> bool:
+        """True where the provider of `lane` is told a URL, and has something to say of its messages."""
+
+    def name_call(self, lane: Lane, flights: Sequence[Flight]) -> None:
+        """Give the attempts of one call to the provider its token, where the provider can call back."""
+
+    def find_url(self, attempt: Attempt) -> str | None:
+        """What the provider may call about an attempt, None where it has no token."""
+
+    def apply(self) -> None:
+        """Take over the accounts of the applied configuration."""
+
 
 class Suppressions:
     """Who is never written to: recipient -> scope (`all`, or `sender:ID`) -> reason. The store has the truth; this is its copy."""
@@ -117,7 +131,11 @@ class Exchange:
         self.sweep_bell = Bell()
         self.releases: dict[str, int] = {}
         self.ring_hook: Callable[[str], None] = lambda _stream: None
-        self.callbacks: Callbacks | None = None
+        self.callbacks: WayBack | None = None
+
+    def is_by_ref(self, lane: Lane) -> bool:
+        """True where a receipt may name an attempt by the provider's id alone: by the provider's way, or at the account's own URL."""
+        return lane.traits.by_ref or (self.callbacks is not None and self.callbacks.is_told(lane))
 
     def rank(self, rule: Rule, message: Message, progress: Progress) -> Route:
         """The route of `message` under `rule` as things stand now."""
@@ -208,44 +226,3 @@ def _higher(one: str | None, other: str | None) -> str:
     if not one:
         return other or ""
     return other if other and RANK[other] > RANK[one] else one
-
-
-LOOK = 5.0
-"""Seconds until a waiter looks at the clock again: a machine that was suspended has slept through its sleep."""
-
-
-class Bell:
-    """Wakes one waiting task at the earliest time that it was rung for."""
-
-    def __init__(self) -> None:
-        self._at: int | None = None
-        self._rung = 0.0
-        self._lot = trio.lowlevel.ParkingLot()
-
-    def is_overdue(self, now: int, seconds: float) -> bool:
-        """True when a ring has been due for longer than `seconds` and nobody came."""
-        if self._at is None or now - self._at < seconds * 1000:
-            return False
-        return trio.current_time() - self._rung > seconds
-
-    def ring_at(self, at: int) -> None:
-        """Wake the waiter at `at` (milliseconds) or earlier."""
-        if self._at is None or at < self._at:
-            self._at = at
-            self._rung = trio.current_time()
-            self._lot.unpark_all()
-
-    async def wait(self, now: Callable[[], int]) -> None:
-        """Return when the earliest ring is due, and forget it."""
-        while True:
-            at = self._at
-            if at is None:
-                await self._lot.park()
-                continue
-            wait = at - now()
-            if wait <= 0:
-                self._at = None
-                await trio.lowlevel.checkpoint()
-                return
-            with trio.move_on_after(min(wait / 1000, LOOK)):
-                await self._lot.park()

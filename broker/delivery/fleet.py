@@ -10,7 +10,8 @@ from functools import partial
 import trio
 
 from broker.delivery.balance import run_balance
-from broker.delivery.carry import Caller, Carrier
+from broker.delivery.carrier import Caller, Carrier
+from broker.delivery.dispatch import Dispatcher
 from broker.delivery.exchange import Exchange
 from broker.delivery.health import RateBucket
 from broker.delivery.lane import Lane
@@ -92,7 +93,7 @@ class Fleet:
     def _make_lane(self, settings: ProviderSettings, plugin: Plugin) -> Lane:
         ex = self.ex
         standing = ex.standings.setdefault(settings.name, Standing(settings.name))
-        lane = Lane(ex, settings, self._make_carrier(settings, plugin), standing)
+        lane = Lane(settings, self._make_carrier(settings, plugin), standing, ex.now())
         kept = self._kept.get(settings.name, {})
         lane.health.paused = kept.get("paused")
         if kept.get("suspended"):
@@ -113,7 +114,7 @@ class Fleet:
 
     async def _start_lane(self, lane: Lane) -> None:
         await self._start_session(lane, lane.carrier)
-        await self._nursery.start(lane.run)
+        await self._nursery.start(Dispatcher(self.ex, lane).run)
         self._nursery.start_soon(run_polls, self.ex, lane)
         self._nursery.start_soon(run_balance, self.ex, lane)
         self._nursery.start_soon(run_quotes, self.ex, lane)
@@ -160,7 +161,7 @@ class Fleet:
             if lane.is_gone or before is None or before.settings != account.settings:
                 await self._change_lane(lane, account.settings, plugins[name])
             if lane.health.lift():
-                keep_state(lane, ("provider.resumed", "the configuration was reloaded", None, None))
+                keep_state(self.ex, lane, ("provider.resumed", "the configuration was reloaded", None, None))
             lane.health.show(now)
             lane.expect(now, now)
             ex.hurry(name)

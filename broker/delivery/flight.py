@@ -1,19 +1,14 @@
 """A flight: one message on its way through one lane, from the opening of its attempt until the outcome is durable."""
 
 from collections.abc import Hashable, Sequence
-from typing import TYPE_CHECKING
 
 import msgspec
 
-from broker.delivery.clock import date
+from broker.delivery.lane import Lane
 from broker.delivery.ledger import Mark
-from broker.provider.contract import Send
 from broker.routing import Rule
 from broker.words.attempt import Attempt
 from broker.words.message import Message
-
-if TYPE_CHECKING:
-    from broker.delivery.lane import Lane
 
 
 class Flight(msgspec.Struct, gc=False):
@@ -24,7 +19,7 @@ class Flight(msgspec.Struct, gc=False):
     as it opens; `asked`: how its bucket stood then.
     """
 
-    lane: "Lane"
+    lane: Lane
     message: Message
     attempt: Attempt
     rule: Rule
@@ -38,10 +33,3 @@ class Flight(msgspec.Struct, gc=False):
         """A request is for messages of one shape, and never for one recipient twice: answers and receipts are told apart by it."""
         to, shape = self.message.to, self.shape
         return shape is not None and all(each.shape == shape and each.message.to != to for each in batch)
-
-    def make_send(self) -> Send:
-        """What the plugin is handed."""
-        attempt, callbacks = self.attempt, self.lane.ex.callbacks
-        url = callbacks.find_url(attempt) if callbacks is not None else None
-        message = date(self.message, self.lane.ex.clock)
-        return Send(message, attempt.id, attempt.n, attempt.sender, attempt.key, url, attempt.channel, self.body)

@@ -11,8 +11,9 @@ from collections.abc import Callable
 import trio
 
 from broker.delivery.backlog import Backlog, Item
+from broker.delivery.bell import Bell
 from broker.delivery.endpoints import Endpoint, Verdict
-from broker.delivery.exchange import Bell, Exchange
+from broker.delivery.exchange import Exchange
 from broker.delivery.inbound import is_inbound
 from broker.policy.backoff import backoff
 from broker.store.contract import Entry, Hook, Put

@@ -2,69 +2,71 @@
 
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING
 
+from broker.delivery.exchange import Exchange
 from broker.delivery.flight import Flight
+from broker.delivery.lane import Lane
 from broker.store.contract import Answer, Change, Done, Shut, Step
 
-if TYPE_CHECKING:
-    from broker.delivery.lane import Lane
 
-
-def launch(lane: "Lane", batch: list[Flight], send: Callable[[list[Flight]], None]) -> None:
-    """Journal the attempts of `batch`; `send` those whose opening stands, in one go, once that is known of all."""
-    now = lane.ex.now()
+def launch(ex: Exchange, lane: Lane, batch: list[Flight], send: Callable[[list[Flight]], None], fail: Callable[[Flight], None]) -> None:
+    """Journal the attempts of `batch`; `send` those whose opening stands, in one go, once that is known of all; `fail` each other one."""
+    now = ex.now()
     until = now + lane.settings.timeout
-    if lane.ex.callbacks is not None:
-        lane.ex.callbacks.name_call(lane, batch)
-    launching = _Launching(lane, len(batch), until, send)
+    if ex.callbacks is not None:
+        ex.callbacks.name_call(lane, batch)
+    launching = _Launching(ex, lane, len(batch), until, send, fail)
     for flight in batch:
-        _open(lane, flight, now, until, partial(launching.note, flight))
+        _open(ex, lane, flight, now, until, partial(launching.note, flight))
 
 
 class _Launching:
     """One call to the provider whose attempts are being opened: how many are not known of yet, and those that stand."""
 
-    __slots__ = ("_lane", "_left", "_ready", "_send", "_until")
+    __slots__ = ("_ex", "_fail", "_lane", "_left", "_ready", "_send", "_until")
 
-    def __init__(self, lane: "Lane", left: int, until: int, send: Callable[[list[Flight]], None]) -> None:
+    def __init__(
+        self, ex: Exchange, lane: Lane, left: int, until: int, send: Callable[[list[Flight]], None], fail: Callable[[Flight], None]
+    ) -> None:
+        self._ex = ex
         self._lane = lane
         self._left = left
         self._until = until
         self._send = send
+        self._fail = fail
         self._ready: list[Flight] = []
 
     def note(self, flight: Flight, answer: Answer, _value: object) -> None:
         """What became of one attempt's opening."""
         self._left -= 1
         if answer is Answer.DONE:
-            _note_opened(self._lane, flight, self._until)
+            _note_opened(self._ex, self._lane, flight, self._until)
             self._ready.append(flight)
         else:
-            self._lane.note_failed(flight)
+            self._fail(flight)
         if not self._left and self._ready:
             self._send(self._ready)
 
 
-def _note_opened(lane: "Lane", flight: Flight, until: int) -> None:
+def _note_opened(ex: Exchange, lane: Lane, flight: Flight, until: int) -> None:
     # Not before: the row of a message just accepted is made from this very value, perhaps in this same commit.
     message = flight.message
     message.status, message.attempts, message.lane, message.next_at = "sending", flight.attempt.n, lane.name, until
     if flight.replaced is None:
-        lane.ex.queued -= 1
+        ex.queued -= 1
         return
-    before = lane.ex.lanes.get(flight.replaced.provider)
+    before = ex.lanes.get(flight.replaced.provider)
     if before is not None:
         before.ledger.settle(flight.replaced, debit=True)  # abandoned: taken as charged
 
 
-def _open(lane: "Lane", flight: Flight, now: int, until: int, done: Done) -> None:
+def _open(ex: Exchange, lane: Lane, flight: Flight, now: int, until: int, done: Done) -> None:
     message, replaced = flight.message, flight.replaced
-    entry = lane.ex.teller.tell(message, "sending", now, flight.attempt, rule=flight.rule.name)
+    entry = ex.teller.tell(message, "sending", now, flight.attempt, rule=flight.rule.name)
     change = Change("sending", None, lane.name, until, None, flight.rule.name, flight.attempt.n)
     expect = "queued"
     shut: tuple[Shut, ...] = ()
     if replaced is not None:
         change.progress = message.progress
         expect, shut = "in_doubt", (Shut(replaced.n, ("in_doubt",), "abandoned", None),)
-    lane.ex.journal.put(Step(message.id, (expect,), change, (entry,), flight.attempt, shut, done))
+    ex.journal.put(Step(message.id, (expect,), change, (entry,), flight.attempt, shut, done))

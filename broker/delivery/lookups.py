@@ -4,97 +4,43 @@ A request is a message of channel `hlr`; its answer is a receipt that carries a 
 receipt; in memory stands the newest part of it, and who is being asked about whom.
 """
 
-from typing import TYPE_CHECKING
-
+from broker.delivery.exchange import Exchange
+from broker.delivery.lane import Lane
 from broker.store.contract import Answer, Change, Entry, Found, Move, Step
 from broker.words.clock import DAY, MINUTE
 from broker.words.message import Message
 from broker.words.receipt import FINAL_RECEIPTS, Lookup, Receipt
 
-if TYPE_CHECKING:
-    from broker.delivery.exchange import Exchange
-    from broker.delivery.lane import Lane
-
 AGE = 30 * DAY
 """A network found longer ago is unknown again: people take their numbers along."""
-SIZE = 50_000
 WAIT = 5 * MINUTE
 """So long a second lookup of a number waits for the answer to the first; then it asks for itself."""
 MOST_ASKED = 10_000
 MOST_WAITING = 1_000
 """Of one number. Whoever is beyond it is answered when its wait is over."""
 
-Key = tuple[str, str]
 
-
-class Lookups:
-    """The networks of numbers, newest last, and the lookups under way: (provider, number) -> (the message that asks, until when)."""
-
-    def __init__(self) -> None:
-        self._networks: dict[str, tuple[str, int]] = {}
-        self._is_whole = True
-        self.asked: dict[Key, tuple[str, int]] = {}
-        self.waiting: dict[Key, list[str]] = {}
-
-    def load(self, ex: "Exchange") -> None:
-        """At start: the newest of what the store knows."""
-        rows = ex.query.read_networks(find_limit(ex), SIZE)
-        self._is_whole = len(rows) < SIZE
-        for number, network, at in reversed(rows):
-            self._networks.pop(number, None)
-            self._networks[number] = (network, at)
-
-    def find_network(self, ex: "Exchange", number: str) -> str | None:
-        """The network (MCCMNC) that a number was last found in, None where nobody looked or it is too long ago."""
-        found = self._networks.get(number)
-        if found is None:
-            found = None if self._is_whole else ex.query.find_network(number)
-            if found is None:
-                return None
-        network, at = found
-        return network if at > find_limit(ex) else None
-
-    def learn(self, found: Found) -> None:
-        """Keep what was found; that a number is in no network now says nothing of the one that it belongs to."""
-        network = found.lookup.network
-        if network is None:
-            return
-        self._networks.pop(found.number, None)
-        self._networks[found.number] = (network, found.at)
-        if len(self._networks) > SIZE:
-            del self._networks[next(iter(self._networks))]
-            self._is_whole = False
-
-    def erase(self, number: str) -> None:
-        """Let go of a number."""
-        self._networks.pop(number, None)
-
-    def forget(self, before: int) -> None:
-        """Let go of what was found before `before`."""
-        networks = self._networks
-        while networks:
-            number = next(iter(networks))
-            if networks[number][1] >= before:
-                return
-            del networks[number]
-
-
-def is_asked_soon(lane: "Lane", message: Message) -> bool:
+def is_asked_soon(lane: Lane, message: Message) -> bool:
     """True for a lookup whose result a question brings: over SMPP it comes with the receipt alone, and a question would come before it."""
     return message.channel == "hlr" and lane.carrier.goes_by_http(message.channel)
 
 
-def is_bare(lane: "Lane", message: Message, receipt: Receipt) -> bool:
+def is_bare(lane: Lane, message: Message, receipt: Receipt) -> bool:
     """True where a call says that a lookup has ended, and not with what, and the provider can be asked for that."""
     return receipt.class_ in FINAL_RECEIPTS and receipt.lookup is None and lane.can_query and is_asked_soon(lane, message)
 
 
-def find_limit(ex: "Exchange") -> int:
+def find_network(ex: Exchange, number: str) -> str | None:
+    """The network (MCCMNC) that a number was last found in, None where nobody looked or it is too long ago."""
+    return ex.lookups.find_network(ex.query, number, find_limit(ex))
+
+
+def find_limit(ex: Exchange) -> int:
     """What was found before this is not gone by any more."""
     return ex.now() - min(AGE, ex.book.settings.store.keep)
 
 
-def add_lookup(ex: "Exchange", lane: "Lane", message: Message, receipt: Receipt, step: Step) -> Step:
+def add_lookup(ex: Exchange, lane: Lane, message: Message, receipt: Receipt, step: Step) -> Step:
     """The step of a receipt, with what it tells of the number: an event before its own, a row, and whoever waits for it woken after."""
     lookup = receipt.lookup
     if lookup is None and message.channel == "hlr" and receipt.class_ in FINAL_RECEIPTS:
@@ -116,7 +62,7 @@ def add_lookup(ex: "Exchange", lane: "Lane", message: Message, receipt: Receipt,
     return step
 
 
-def _tell(ex: "Exchange", message: Message, found: Found, now: int) -> Entry:
+def _tell(ex: Exchange, message: Message, found: Found, now: int) -> Entry:
     result = show_lookup(found.lookup)
     entry = ex.teller.happen(
         "lookup.done", now, id=message.id, ref=message.ref, client=message.client, provider=found.provider, to=message.to, result=result
@@ -130,12 +76,12 @@ def show_lookup(lookup: Lookup) -> dict[str, str | None]:
     return {name: getattr(lookup, name) for name in ("status", "country", "network", "operator", "roaming", "code")}
 
 
-def join_lookup(lane: "Lane", message: Message, now: int) -> bool:
+def join_lookup(ex: Exchange, lane: Lane, message: Message, now: int) -> bool:
     """True where a lookup about to leave needs no request of its own: it is answered by another's, or waits for that.
 
     Any answer of this provider since the message was accepted is one; so it is after a crash between the two, too.
     """
-    ex, lookups, key = lane.ex, lane.ex.lookups, (lane.name, message.to)
+    lookups, key = ex.lookups, (lane.name, message.to)
     found = ex.query.find_found(message.to, lane.name)
     since = max(message.accepted_at, ex.clock.of_wall(message.send_at or 0))
     if found is not None and found.at >= since and found.class_ in FINAL_RECEIPTS:
@@ -155,7 +101,7 @@ def join_lookup(lane: "Lane", message: Message, now: int) -> bool:
     return False
 
 
-def _answer(ex: "Exchange", message: Message, found: Found, now: int) -> None:
+def _answer(ex: Exchange, message: Message, found: Found, now: int) -> None:
     """The message ends as the one that asked did, with the same answer."""
     detail = f"answered by another lookup at {found.provider}"
     entries = (
@@ -170,7 +116,7 @@ def _answer(ex: "Exchange", message: Message, found: Found, now: int) -> None:
     ex.journal.put(Step(message.id, ("queued",), Change(found.class_, detail, None, 0, final_at=now), entries, done=done))
 
 
-def end_lookup(ex: "Exchange", provider: str, message: Message) -> None:
+def end_lookup(ex: Exchange, provider: str, message: Message) -> None:
     """A lookup at `provider` has its answer, or will get none: who waits for it is due now."""
     key = (provider, message.to)
     if key not in ex.lookups.asked or ex.lookups.asked[key][0] != message.id:

@@ -1,32 +1,14 @@
 """Whose receipt is it: the attempt of the same account that a receipt's token or id names. Changes nothing."""
 
-from typing import TYPE_CHECKING
-
-import msgspec
-
+from broker.delivery.arrival import Match
+from broker.delivery.exchange import Exchange
+from broker.delivery.lane import Lane
 from broker.policy import is_recipient
-from broker.store.contract import LiveMessage
 from broker.words.attempt import Attempt
 from broker.words.receipt import Receipt
 
-if TYPE_CHECKING:
-    from broker.delivery.exchange import Exchange
-    from broker.delivery.lane import Lane
 
-
-class Match(msgspec.Struct, frozen=True, gc=False):
-    """Attempt `n` of a message; `ref`: its id as the provider gave it, None where only the token was looked at.
-
-    `live`: the message as the store has it now, where it had to be read anyway.
-    """
-
-    message: str
-    n: int
-    ref: str | None = None
-    live: LiveMessage | None = None
-
-
-def find_match(ex: "Exchange", lane: "Lane", receipt: Receipt) -> Match | None:
+def find_match(ex: Exchange, lane: Lane, receipt: Receipt) -> Match | None:
     """The attempt that a receipt of `lane` means, None for nobody's.
 
     By its token, else by its id, then by each other form of it, the newest message first, as ids are used again. Where the receipt
@@ -48,7 +30,7 @@ def find_match(ex: "Exchange", lane: "Lane", receipt: Receipt) -> Match | None:
     return None
 
 
-def _is_recipient(ex: "Exchange", lane: "Lane", id_: str, heard: str | None) -> bool:
+def _is_recipient(ex: Exchange, lane: Lane, id_: str, heard: str | None) -> bool:
     if heard is None:
         return True
     to = lane.recent.find_recipient(id_)

@@ -291,7 +291,7 @@ class Orders:
         ex = self.ex
         lane.health.show(ex.now())
         ex.gain()
-        keep_state(lane, (type_, reason, None, None))
+        keep_state(self.ex, lane, (type_, reason, None, None))
         lane.bell.ring_at(0)
         ex.router_bell.ring_at(0)
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import trio
 
-from broker.delivery.carry import Carrier
+from broker.delivery.carrier import Carrier
 from broker.delivery.clock import Clock
 from broker.delivery.exchange import Exchange
 from broker.delivery.health import RateBucket

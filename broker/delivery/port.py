@@ -7,7 +7,7 @@ import logging
 from collections.abc import Sequence
 from typing import Any
 
-from broker.delivery.carry import Carrier
+from broker.delivery.carrier import Carrier
 from broker.delivery.doubt import refute
 from broker.delivery.exchange import Exchange
 from broker.delivery.inbound import keep, read_kept, take_inbound

@@ -5,22 +5,19 @@ time, seldom, and what a provider does not say leaves the price unknown. Lives i
 """
 
 import logging
-from typing import TYPE_CHECKING
 
 import trio
 
-from broker.delivery.carry import Carrier
+from broker.delivery.carrier import Carrier
+from broker.delivery.exchange import Exchange
+from broker.delivery.lane import Lane
 from broker.provider.answers import judge
 from broker.provider.contract import Outcome, Send
 from broker.routing import Quote, Quotes
+from broker.routing.quotes import Place
 from broker.text import verdict
 from broker.words.clock import DAY, HOUR, MINUTE, SECOND
 from broker.words.message import Message
-
-if TYPE_CHECKING:
-    from broker.delivery.exchange import Exchange
-    from broker.delivery.lane import Lane
-    from broker.routing.quotes import Place
 
 log = logging.getLogger("broker.delivery")
 
@@ -31,7 +28,7 @@ PAUSE = SECOND
 FIRST_REST, LONGEST_REST = MINUTE, HOUR
 
 
-def offer_quotes(lane: "Lane") -> None:
+def offer_quotes(lane: Lane) -> None:
     """Have a table of live prices where the account's provider says some, in the currency that the account is kept in."""
     channels = lane.traits.quotes if can_quote(lane.carrier) else frozenset()
     if not channels or lane.carrier.account.currency != lane.traits.unit:
@@ -46,7 +43,7 @@ def can_quote(carrier: Carrier) -> bool:
     return carrier.caller is not None and carrier.plugin.price is not None and carrier.plugin.parse_price is not None
 
 
-async def run_quotes(ex: "Exchange", lane: "Lane") -> None:
+async def run_quotes(ex: Exchange, lane: Lane) -> None:
     """Ask for what is wanted, until cancelled."""
     rest = 0
     while True:
@@ -69,7 +66,7 @@ async def run_quotes(ex: "Exchange", lane: "Lane") -> None:
         lane.quote_bell.ring_at(ex.now() + (rest or FRESH))
 
 
-async def ask_price(ex: "Exchange", lane: "Lane", place: "Place") -> "int | Outcome | None":
+async def ask_price(ex: Exchange, lane: Lane, place: Place) -> "int | Outcome | None":
     """Ask once: micro-units for the whole message; the provider's refusal of this very question; or None, nothing can be asked now."""
     carrier = lane.carrier
     if carrier.caller is None or carrier.plugin.price is None or carrier.plugin.parse_price is None:
@@ -92,7 +89,7 @@ async def ask_price(ex: "Exchange", lane: "Lane", place: "Place") -> "int | Outc
     return price if segments == place.segments else price * place.segments // max(segments, 1)
 
 
-def make_question(place: "Place", carrier: Carrier) -> Send:
+def make_question(place: Place, carrier: Carrier) -> Send:
     """A message like those that the price is for: nobody's number, and a text of as many segments that says nothing."""
     to = place.prefix.ljust(place.length, "0")
     letter = "a" if place.encoding == "gsm7" else "ж"

@@ -9,28 +9,25 @@ import logging
 from collections import deque
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import TYPE_CHECKING
 
 import msgspec
 import trio
 
+from broker.delivery.arrival import Arrival, Match
 from broker.delivery.exchange import Exchange
+from broker.delivery.lane import Lane
 from broker.delivery.lookups import add_lookup, is_bare
-from broker.delivery.matching import Match, find_match
+from broker.delivery.matching import find_match
 from broker.delivery.notes import suppress
 from broker.delivery.router import make_step
 from broker.delivery.ruling import Hearing, Ruling, hear, rule_on, tell_receipt, was_told
 from broker.provider.contract import Unstored
-from broker.store.contract import Answer, Change, Done, LiveMessage, Put, Step, Stray
+from broker.store.contract import Answer, Change, Done, Put, Step, Stray
 from broker.words.clock import SECOND
 from broker.words.receipt import FINAL_RECEIPTS, Receipt
 
-if TYPE_CHECKING:
-    from broker.delivery.lane import Lane
-
 log = logging.getLogger("broker.delivery")
 
-TRIES = 5
 PAGE = 200
 
 
@@ -61,27 +58,10 @@ class Acks:
             raise Unstored
 
 
-class Arrival(msgspec.Struct, gc=False):
-    """A receipt on its way to its attempt.
-
-    `ack` is told whether it is durable; `stray`: it was in the inbox; `is_asked`: we asked for it, and shall again; `live`: its message
-    as the store has it now.
-    """
-
-    lane: "Lane"
-    match: Match
-    receipt: Receipt
-    ack: Callable[[bool], None] | None = None
-    stray: Stray | None = None
-    is_asked: bool = False
-    tries: int = TRIES
-    live: LiveMessage | None = None
+Find = Callable[[Lane, Receipt], tuple[Receipt, Match | None]]
 
 
-Find = Callable[["Lane", Receipt], tuple[Receipt, Match | None]]
-
-
-async def take_receipts(ex: Exchange, lane: "Lane", receipts: Sequence[Receipt], find: Find | None = None) -> list[str | None]:
+async def take_receipts(ex: Exchange, lane: Lane, receipts: Sequence[Receipt], find: Find | None = None) -> list[str | None]:
     """Apply receipts of `lane`'s account, or keep them for when they can be; return when they are durable.
 
     The id that each matched, as it was stored, None for none yet. `find` knows by other means than an id whose a receipt is, and how it
@@ -96,12 +76,12 @@ async def take_receipts(ex: Exchange, lane: "Lane", receipts: Sequence[Receipt],
     return matched
 
 
-def apply_asked(ex: Exchange, lane: "Lane", id_: str, n: int, receipt: Receipt) -> None:
+def apply_asked(ex: Exchange, lane: Lane, id_: str, n: int, receipt: Receipt) -> None:
     """Apply the answer to a query of ours. One that cannot be applied now is let go: it will be asked for again."""
     _work(ex, Arrival(lane, Match(id_, n), receipt, is_asked=True))
 
 
-def _take(ex: Exchange, lane: "Lane", receipt: Receipt, match: Match | None, ack: Callable[[bool], None]) -> str | None:
+def _take(ex: Exchange, lane: Lane, receipt: Receipt, match: Match | None, ack: Callable[[bool], None]) -> str | None:
     match = match or find_match(ex, lane, receipt)
     if match is None:
         _keep(ex, lane, receipt, None, ack)
@@ -137,7 +117,7 @@ async def review_inbox(ex: Exchange) -> None:
         await ex.journal.wait_committed()
 
 
-def _keep(ex: Exchange, lane: "Lane", receipt: Receipt, message: str | None, ack: Callable[[bool], None] | None) -> None:
+def _keep(ex: Exchange, lane: Lane, receipt: Receipt, message: str | None, ack: Callable[[bool], None] | None) -> None:
     """The receipt waits in the inbox, for an attempt of `message` or for whoever gets its id."""
     if receipt.ref is None and message is None:
         log.warning("receipt without an attempt provider=%s class=%s", lane.name, receipt.class_)
@@ -227,7 +207,7 @@ def _tell(ex: Exchange, arrival: Arrival, hearing: Hearing) -> bool:
     return True
 
 
-def _ask_soon(ex: Exchange, lane: "Lane", hearing: Hearing) -> None:
+def _ask_soon(ex: Exchange, lane: Lane, hearing: Hearing) -> None:
     """A provider called with news that says nothing: where it can be asked, it is, once for all that it calls within a second."""
     message, at = hearing.message, ex.now() + SECOND
     if message.status == "sent" and hearing.attempt.refs and lane.can_query and message.next_at > at:
@@ -295,7 +275,7 @@ def _note_put(
     _work_on(ex, id_)
 
 
-def _follow(ex: Exchange, lane: "Lane", hearing: Hearing, ruling: Ruling) -> None:
+def _follow(ex: Exchange, lane: Lane, hearing: Hearing, ruling: Ruling) -> None:
     """What a durable ruling means for credit, counts, suppression, and whatever waits for it."""
     message, before, after, status = hearing.message, hearing.attempt, ruling.attempt, ruling.status
     if before.state == "in_doubt" and after.state == "accepted":
@@ -312,7 +292,7 @@ def _follow(ex: Exchange, lane: "Lane", hearing: Hearing, ruling: Ruling) -> Non
         lane.standing.finals += 1
         lane.standing.delivered += status == "delivered"
     if status == "blocked":
-        suppress(lane, message, before.sender, ex.now())
+        suppress(ex, lane, message, before.sender, ex.now())
     elif status == "sent" and ruling.change is not None:
         lane.poll_bell.ring_at(ruling.change.next_at)
     if ruling.learned is not None:

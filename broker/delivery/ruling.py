@@ -3,13 +3,15 @@
 The judgement is `policy.receipts`; here it becomes rows and an event. Asked again after the step, the answer is "nothing".
 """
 
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import msgspec
 
+from broker.delivery.arrival import Match
 from broker.delivery.exchange import Exchange
+from broker.delivery.lane import Lane
 from broker.delivery.lookups import is_asked_soon
-from broker.delivery.matching import Match, find_own_ref
+from broker.delivery.matching import find_own_ref
 from broker.policy import (
     Decision,
     add_receipt,
@@ -31,9 +33,6 @@ from broker.words.message import Message
 from broker.words.outcome import Outcome
 from broker.words.receipt import FINAL_RECEIPTS, Receipt
 from broker.words.status import RANK
-
-if TYPE_CHECKING:
-    from broker.delivery.lane import Lane
 
 DOUBTED = ("in_doubt", "abandoned")
 WAITING = ("queued", "held", "scheduled", "in_doubt")
@@ -75,7 +74,7 @@ def hear(live: LiveMessage, attempt: Attempt, match: Match, receipt: Receipt, si
     return Hearing(live.message, attempt, others, receipt, ref, part, since)
 
 
-def rule_on(ex: Exchange, lane: "Lane", hearing: Hearing) -> Ruling | Literal["wait", "nothing"]:
+def rule_on(ex: Exchange, lane: Lane, hearing: Hearing) -> Ruling | Literal["wait", "nothing"]:
     """What the receipt changes. "wait": an attempt is under way, whose outcome comes first."""
     message, attempt, receipt = hearing.message, hearing.attempt, hearing.receipt
     if attempt.state == "open":
@@ -136,7 +135,7 @@ def _learn(hearing: Hearing) -> tuple[Attempt, str | None]:
     return msgspec.structs.replace(attempt, refs=tuple(refs)), ref
 
 
-def _add_piece(lane: "Lane", hearing: Hearing, after: Attempt, learned: str | None) -> tuple[Attempt, bool, str | None]:
+def _add_piece(lane: Lane, hearing: Hearing, after: Attempt, learned: str | None) -> tuple[Attempt, bool, str | None]:
     """(the attempt with what the receipt says of its part, is every part proven, the class of the whole)"""
     part = hearing.part
     if learned is not None and len(after.refs) > 1:
@@ -149,12 +148,12 @@ def _add_piece(lane: "Lane", hearing: Hearing, after: Attempt, learned: str | No
 
 
 def _write_up(
-    ex: Exchange, lane: "Lane", hearing: Hearing, after: Attempt, status: str | None, decision: Decision | None, learned: str | None
+    ex: Exchange, lane: Lane, hearing: Hearing, after: Attempt, status: str | None, decision: Decision | None, learned: str | None
 ) -> Ruling:
     before, message, now = hearing.attempt, hearing.message, ex.now()
     shut = Shut(after.n, (before.state,), after.state, None, receipt=after.receipt)
     if learned is not None:
-        shut.refs, shut.provider = after.refs, lane.name if lane.is_by_ref else None
+        shut.refs, shut.provider = after.refs, lane.name if ex.is_by_ref(lane) else None
     if after.pieces != before.pieces:
         shut.amends = (after.pieces, after.parts, after.price, after.credit)
     shuts = [shut]

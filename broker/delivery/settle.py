@@ -34,7 +34,7 @@ def settle(ex: Exchange, flight: Flight, outcome: Outcome) -> None:
     now = ex.now()
     lane, message, attempt = flight.lane, flight.message, flight.attempt
     if outcome.class_ == "blocked":
-        outcome = judge_blocked(lane, outcome, message, now)
+        outcome = judge_blocked(ex, lane, outcome, message, now)
     elif outcome.code is not None:
         lane.blocked_row.end()  # only the provider's own word ends a row: a failed connection says nothing of it
     note_rejected(lane, outcome, message, now)
@@ -45,17 +45,17 @@ def settle(ex: Exchange, flight: Flight, outcome: Outcome) -> None:
     shut = Shut(attempt.n, ("open",), state, now, outcome.class_, outcome.code, outcome.detail, outcome.refs)
     if state != "refused":
         _measure(flight, outcome, shut)
-    note_outcome(lane, outcome, flight, now)
+    note_outcome(ex, lane, outcome, flight, now)
     decision = decide(message, outcome, flight.rule, attempt.candidate, now, partial(look_around, ex, flight, now))
     if outcome.code == "plugin_error":
         decision = _guard_poison(flight, outcome, decision)
-    if outcome.refs and lane.is_by_ref:
+    if outcome.refs and ex.is_by_ref(lane):
         shut.provider = lane.name
     if lane.traits.duplicate_window:
         lane.spacing.settle(message.id, state == "refused", now)
     change, entries = _write_up(ex, flight, outcome, decision, now)
     if outcome.class_ == "blocked":
-        suppress(lane, message, attempt.sender, now)
+        suppress(ex, lane, message, attempt.sender, now)
     message.status, message.detail, message.lane = change.status, change.detail, change.lane
     message.next_at, message.progress = change.next_at, decision.progress
     if change.status in ("queued", "held"):
@@ -73,7 +73,7 @@ def _note_settled(
 ) -> None:
     """The outcome is durable: the slot is free, and whoever sees to the message next hears of it."""
     lane, message = flight.lane, flight.message
-    lane.release(flight)
+    lane.release(message.id)
     if answer is not Answer.DONE:
         # Nobody else may touch a message that is being sent: if somebody did, a person must hear of it.
         log.error("outcome not written id=%s provider=%s class=%s answer=%s", message.id, lane.name, outcome.class_, answer.value)
@@ -82,9 +82,8 @@ def _note_settled(
         end_lookup(ex, lane.name, message)
     if ex.inbox.strays:
         claim(ex, message.id, lane.name, outcome.refs)  # before anybody sends it again: it may have arrived
-    if change.status == "queued" and change.lane in ex.lanes:
-        ex.lanes[change.lane].offer_again(message, now)
-    else:
+    again = ex.lanes.get(change.lane or "") if change.status == "queued" else None
+    if again is None or not again.offer_again(message, now):
         ex.rouse(change.status, change.lane, change.next_at, now)
 
 

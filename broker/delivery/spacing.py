@@ -5,18 +5,8 @@ over; a proven refusal starts none (CONTRACT §10). Never drops one. Knows nothi
 """
 
 from collections import OrderedDict
-from hashlib import blake2b
-from typing import TYPE_CHECKING
 
-import msgspec
-
-from broker.store.contract import Move
 from broker.words.clock import SECOND
-from broker.words.message import Message
-
-if TYPE_CHECKING:
-    from broker.delivery.lane import Lane
-    from broker.routing import Candidate, Rule
 
 MARGIN = 2 * SECOND
 """The provider's clock begins when it reads the request, ours when we write it."""
@@ -64,18 +54,3 @@ class Spacing:
                 return
             del self._latest[mark]
             self._of.pop(id_, None)
-
-
-def space_out(lane: "Lane", message: Message, rule: "Rule", candidate: "Candidate", now: int) -> bool:
-    """True where the message has to wait for the window of one like it; it is in the store then, with its time."""
-    window = lane.traits.duplicate_window
-    if not window:
-        return False
-    channel = candidate.channel
-    body = message.text if channel is None else rule.find_body(channel, message)
-    what = (message.to, channel or message.channel, body, message.options)  # no provider says that another sender makes another message
-    mark = blake2b(msgspec.json.encode(what), digest_size=16).digest()
-    until = lane.spacing.find_wait(mark, message.id, window, now)
-    if until is not None:
-        lane.ex.journal.put(Move(((message.id, lane.name, min(until, message.valid_until)),)))
-    return until is not None

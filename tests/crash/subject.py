@@ -16,12 +16,12 @@ import trio
 from broker.daemon import run_daemon
 from broker.delivery import port
 from broker.delivery.backlog import Item
-from broker.delivery.carry import Carrier
+from broker.delivery.bell import Bell
+from broker.delivery.carrier import Carrier
+from broker.delivery.dispatch import Dispatcher
 from broker.delivery.endpoints import Verdict, Webhook
-from broker.delivery.exchange import Bell
 from broker.delivery.hooks import Stream
 from broker.delivery.inbound import take_inbound
-from broker.delivery.lane import Lane
 from broker.delivery.receipts import take_receipts
 from broker.provider.contract import Outcome, Send, Settle, Unstored
 from broker.store import inbound, sqlite
@@ -120,7 +120,7 @@ def doubt_everything() -> None:
 
 def send_nothing() -> None:
     """Whatever was taken waits for its end."""
-    Lane._launch = lambda self, batch: None  # type: ignore[method-assign]  # the mutant
+    Dispatcher._launch = lambda self, batch: None  # type: ignore[method-assign]  # the mutant
 
 
 def _nobody() -> None:

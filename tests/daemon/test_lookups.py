@@ -10,7 +10,8 @@ import trio
 from trio.testing import MockClock
 
 from broker.api.feed_pages import redact
-from broker.delivery import lookups, receipts
+from broker.delivery import lookups, networks, receipts
+from broker.delivery.lookups import find_network
 from broker.delivery.retention import forget
 from broker.provider.contract import Lookup, Receipt
 from broker.words.clock import DAY
@@ -75,7 +76,7 @@ async def test_the_providers_themselves(
     await house.until(await look_up(house, number), "delivered", within=120)
     (told,) = house.told("lookup.done")
     assert {key: told["result"][key] for key in result} == result
-    assert house.ex.lookups.find_network(house.ex, number) == result["network"]
+    assert find_network(house.ex, number) == result["network"]
 
 
 RU = "+79161234567"
@@ -166,26 +167,26 @@ async def test_what_is_old_is_unknown(make_house: MakeHouse, autojump_clock: Moc
     start = house.now()
     for days, known in ((19, "46692"), (21, None)):
         house._zero -= start + days * DAY - house.now()  # the wall clock goes on, and nobody had to wait for it
-        assert house.ex.lookups.find_network(house.ex, TO) == known
+        assert find_network(house.ex, TO) == known
     await forget(house.ex)
     assert house.query.find_found(TO, "a") is None
     assert house.query.find_network(TO) is None
 
 
 async def test_more_than_memory_holds(make_house: MakeHouse, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lookups, "SIZE", 2)
+    monkeypatch.setattr(networks, "SIZE", 2)
     house = await make_house({"providers": {"a": hlr(networks={"+": "46692"})}, "rules": [rule("a")]})
     numbers = [f"+88691234567{n}" for n in range(5)]
     for number in numbers:
         await house.until(await look_up(house, number), "delivered")
     found = house.ex.lookups
     assert len(found._networks) == 2
-    assert [found.find_network(house.ex, number) for number in numbers] == ["46692"] * 5
-    assert found.find_network(house.ex, OTHER) is None
+    assert [found.find_network(house.query, number, 0) for number in numbers] == ["46692"] * 5
+    assert found.find_network(house.query, OTHER, 0) is None
     await house.stop()
     await house.start(house._nursery)
     assert len(house.ex.lookups._networks) == 2
-    assert [house.ex.lookups.find_network(house.ex, number) for number in numbers] == ["46692"] * 5
+    assert [find_network(house.ex, number) for number in numbers] == ["46692"] * 5
 
 
 async def test_two_who_ask_share_a_request(make_house: MakeHouse, autojump_clock: MockClock) -> None:
@@ -311,5 +312,5 @@ async def test_an_erased_number_is_unknown(make_house: MakeHouse, autojump_clock
     await house.until(await look_up(house), "delivered")
     assert (await house.order("erase", number=TO))["ok"]
     assert house.query.find_found(TO, "a") is None
-    assert house.ex.lookups.find_network(house.ex, TO) is None
+    assert find_network(house.ex, TO) is None
     assert house.told("lookup.done") == []

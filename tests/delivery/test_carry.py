@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from broker.delivery.carry import Carrier
+from broker.delivery.carrier import Carrier
 from broker.provider.contract import Call, Outcome, Reply, Send, Traits, Unsuitable
 from tests.plugins.samples import make_send
 

@@ -6,8 +6,9 @@ from typing import Any
 import msgspec
 
 from broker.delivery import carry as carrying
-from broker.delivery import doubt, lane, recover, settle, sweep
-from broker.delivery.carry import Carrier
+from broker.delivery import dispatch, doubt, recover, settle, sweep
+from broker.delivery.carrier import Carrier
+from broker.delivery.dispatch import Dispatcher
 from broker.delivery.flight import Flight
 from broker.delivery.health import Health
 from broker.delivery.lane import Lane
@@ -114,21 +115,21 @@ def trust_the_look_alone(reach: Reach) -> None:
 @guarded(4, "tests/daemon/test_promises.py::test_no_byte_leaves_before_its_attempt_is_durable")
 def send_before_commit(reach: Reach) -> None:
     """The bytes leave first, the attempt's row is written once the answer is there."""
-    launch, submit = Lane._launch, Carrier.submit
+    launch, submit = Dispatcher._launch, Carrier.submit
     known: dict[str, Outcome] = {}
 
     async def submit_once(self: Carrier, sends: Sequence[Send], now: Callable[[], int], tell: Settle) -> None:
         for index, send in enumerate(sends):
             tell(index, known.pop(send.attempt))
 
-    async def send(self: Lane, batch: list[Flight]) -> None:
+    async def send(self: Dispatcher, batch: list[Flight]) -> None:
         reach()
         sends = [Send(each.message, each.attempt.id, each.attempt.n, each.attempt.sender, each.attempt.key) for each in batch]
-        await submit(self.carrier, sends, self.ex.now, lambda index, outcome: known.update({sends[index].attempt: outcome}))
+        await submit(self.lane.carrier, sends, self.ex.now, lambda index, outcome: known.update({sends[index].attempt: outcome}))
         launch(self, batch)
 
     swap(Carrier, "submit", lambda _was: submit_once)
-    swap(Lane, "_launch", lambda _was: lambda self, batch: self.start_soon(send, self, batch))
+    swap(Dispatcher, "_launch", lambda _was: lambda self, batch: self.lane.start_soon(send, self, batch))
 
 
 @guarded(5, "tests/daemon/test_doubt.py::test_an_attempt_open_at_the_end_is_in_doubt_at_the_start")
@@ -235,7 +236,7 @@ def forget_validity(reach: Reach) -> None:
 
         return late
 
-    swap(lane, "carry", make)
+    swap(dispatch, "carry", make)
 
 
 @guarded(13, "tests/delivery/test_ledger.py::test_open_reserves_accepted_debits_refused_returns")
@@ -323,29 +324,29 @@ def wait_for_one_another(reach: Reach) -> None:
     """All lanes share one window: whoever waits for a dead provider keeps it."""
     taken = [0]
     window: Any = Lane.__dict__["window"]
-    release, open_ = Lane.release, Lane._open
+    release, open_ = Lane.release, Dispatcher._open
 
     def find(self: Lane) -> int:
         return int(window.fget(self)) if taken[0] < 4 else self.in_flight
 
-    def give_back(self: Lane, flight: Flight) -> None:
+    def give_back(self: Lane, id_: str) -> None:
         taken[0] -= 1
-        release(self, flight)
+        release(self, id_)
 
-    def begin(self: Lane, *args: Any) -> Flight:
+    def begin(self: Dispatcher, *args: Any) -> Flight:
         reach()
         taken[0] += 1
         return open_(self, *args)
 
     swap(Lane, "window", lambda _was: property(find))
     swap(Lane, "release", lambda _was: give_back)
-    swap(Lane, "_open", lambda _was: begin)
+    swap(Dispatcher, "_open", lambda _was: begin)
 
 
 @guarded(14, "tests/daemon/test_guards.py::test_a_row_of_blocked_is_the_accounts_trouble")
 def believe_every_blocked(reach: Reach) -> None:
     """An account that says `blocked` of everybody is believed."""
-    swap(settle, "judge_blocked", lambda _was: lambda _lane, outcome, _message, _now: after(reach, outcome))
+    swap(settle, "judge_blocked", lambda _was: lambda _ex, _lane, outcome, _message, _now: after(reach, outcome))
 
 
 @guarded(6, "tests/faults/test_faults.py::test_replies_that_get_lost")
@@ -353,8 +354,8 @@ def resend_under_another_key(reach: Reach) -> None:
     """A copy to the same account has a key of its own."""
 
     def make(open_: Any) -> Any:
-        def anew(self: Lane, message: Any, *args: Any) -> Flight:
-            is_copy = message.id in self._replaced
+        def anew(self: Dispatcher, message: Any, *args: Any) -> Flight:
+            is_copy = message.id in self.lane.replaced
             flight: Flight = open_(self, message, *args)
             if is_copy:
                 reach()
@@ -363,7 +364,7 @@ def resend_under_another_key(reach: Reach) -> None:
 
         return anew
 
-    swap(Lane, "_open", make)
+    swap(Dispatcher, "_open", make)
 
 
 @guarded(2, "tests/daemon/test_doubt.py::test_a_repeat_of_a_key_at_the_provider_is_proof_and_no_second_copy")

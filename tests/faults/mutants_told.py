@@ -8,9 +8,9 @@ import trio
 
 from broker.api import control
 from broker.delivery import receipts, recover, ruling
+from broker.delivery.arrival import Match
 from broker.delivery.callbacks import Callbacks
 from broker.delivery.hooks import Stream
-from broker.delivery.matching import Match
 from broker.ops.log import Line
 from broker.policy.receipts import Verdict
 from broker.provider.smpp_inbox import Inbox

@@ -208,8 +208,8 @@ class Handset:
             if not isinstance(provider, Front):
                 provider.text_in(text)
             elif provider.name == "t" and world.life is not None and world.life.daemon.ready.is_set():
-                callbacks = world.life.ex.callbacks
-                url = callbacks.list_urls().get("t") if callbacks is not None and callbacks.is_open else None
+                callbacks = world.life.daemon.callbacks
+                url = callbacks.list_urls().get("t") if callbacks.is_open else None
                 if url is not None:
                     await provider.text_in(url, text)
 

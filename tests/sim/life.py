@@ -116,9 +116,9 @@ class SimDaemon(Daemon):
     async def _open_doors(self, ex: Exchange, submit: SubmitDoor, control: ControlDoor, nursery: trio.Nursery) -> None:
         self.submit_door, self.control_door, self.doors = submit, control, nursery
         self.pages = Pages(ex.journal.ring, ex.query)
-        if self.settings.callbacks is not None and ex.callbacks is not None:
-            door = CallbackDoor(ex, ex.callbacks)
-            ex.callbacks.open("http://sim")
+        if self.settings.callbacks is not None:
+            door = CallbackDoor(ex, self.callbacks)
+            self.callbacks.open("http://sim")
             await nursery.start(door.web.serve_listeners, [self.gate])
         if self.settings.feed is not None:
             feed = FeedDoor(ring=ex.journal.ring, query=ex.query, node=ex.teller.node, settings=lambda: self.settings, now=ex.clock.wall)

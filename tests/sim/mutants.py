@@ -13,7 +13,9 @@ import msgspec
 from broker.api.feed_pages import Page, Subscription
 from broker.delivery import doubt, recover, settle, sweep
 from broker.delivery.callbacks import Callbacks
-from broker.delivery.carry import Carrier
+from broker.delivery.carrier import Carrier
+from broker.delivery.carry import carry
+from broker.delivery.dispatch import Dispatcher
 from broker.delivery.exchange import Exchange
 from broker.delivery.flight import Flight
 from broker.delivery.hooks import Stream
@@ -105,21 +107,21 @@ def believe_silence() -> None:
 
 def ignore_validity() -> None:
     """Promise 12 off: what is late is sent all the same."""
-    carry = _carry().carry
+    was = carry
 
     async def carry_late(ex: Exchange, carrier: Carrier, flights: list[Flight]) -> None:
         for flight in flights:
             flight.message = msgspec.structs.replace(flight.message, valid_until=1 << 60)
-        await carry(ex, carrier, flights)
+        await was(ex, carrier, flights)
 
-    sys.modules[Lane.__module__].carry = carry_late  # type: ignore[attr-defined]
-    start = Lane._start
+    sys.modules[Dispatcher.__module__].carry = carry_late  # type: ignore[attr-defined]
+    start = Dispatcher._start
 
-    def start_late(self: Lane, waiting: Any, now: int, batch: list[Flight]) -> bool:
+    def start_late(self: Dispatcher, waiting: Any, now: int, batch: list[Flight]) -> bool:
         late = msgspec.structs.replace(waiting[0], valid_until=1 << 60)
         return start(self, (late, *waiting[1:]), now, batch)
 
-    Lane._start = start_late  # type: ignore[method-assign]
+    Dispatcher._start = start_late  # type: ignore[method-assign]
 
 
 def forget_keys() -> None:
@@ -220,7 +222,7 @@ RARE = frozenset({"written late", "late refusal believed"})
 
 
 def _carry() -> Any:
-    return sys.modules[Carrier.__module__]
+    return sys.modules[carry.__module__]
 
 
 def find_mutant(name: str, seeds: Iterable[int]) -> tuple[int, str] | None:
@@ -240,9 +242,9 @@ _PLACES: Sequence[tuple[Any, str]] = (
     (Subscription, "__init__"),
     (Subscription, "pass_by"),
     (_carry(), "settle"),
-    (sys.modules[Lane.__module__], "carry"),
-    (Lane, "_start"),
-    (Lane, "_launch"),
+    (sys.modules[Dispatcher.__module__], "carry"),
+    (Dispatcher, "_start"),
+    (Dispatcher, "_launch"),
     (Carrier, "submit"),
     (recover, "_doubt"),
     (SmppSession, "_find_end"),

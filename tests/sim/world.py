@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 import trio
 
 import broker.daemon
-from broker.delivery import endpoints, exchange, fleet, polls, schedule
+from broker.delivery import bell, endpoints, fleet, polls, schedule
 from broker.delivery.ledger import Ledger
 from broker.provider import smpp_binding
 from broker.provider.contract import Call, Reply
@@ -322,7 +322,7 @@ def _in_place(world: World) -> Iterator[None]:
         (journal, "QUICK", -1.0 if world.is_slow else journal.QUICK),
         (journal, "batch_point", world.pass_batch),
         (endpoints, "Pool", lambda **keys: Pool(**{**keys, "open_stream": world.outside.open_stream})),
-        (exchange, "LOOK", 3600.0),  # no machine here is suspended
+        (bell, "LOOK", 3600.0),  # no machine here is suspended
         (schedule, "LOOK", 1.0 if world.sets_clock else 3600.0),
         *((module, "failpoint", reach) for module in _find_modules()),
         (Ledger, "reserve", lambda ledger, attempt, now: world.audit.money.reserve(ledger, attempt, now)),
