@@ -275,9 +275,17 @@ class Life:
     async def end(self) -> None:
         """As a SIGTERM without a drain: what is handed over is still committed."""
         self.ex.is_stopping = True
-        await self.journal.wait_committed()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._cancel_once_dead, nursery.cancel_scope)
+            await self.journal.wait_committed()
+            nursery.cancel_scope.cancel()
         self.kill()
         await self.ended.wait()
+
+    async def _cancel_once_dead(self, scope: trio.CancelScope) -> None:
+        """A process that dies of something else meanwhile commits nothing more."""
+        await self.ended.wait()
+        scope.cancel()
 
     def connect(self, door: str) -> Local:
         """A connection to the `submit` or the `control` door. Raises OSError when nobody lives there."""
