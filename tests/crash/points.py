@@ -219,6 +219,8 @@ def main() -> int:
     parser.add_argument("--keep", type=Path, help="a folder for what is left of rounds that failed")
     options = parser.parse_args()
     points, begun = options.point or list(POINTS), time.monotonic()
+    if options.keep is not None:
+        options.keep.mkdir(parents=True, exist_ok=True)
     trials = Trials(options.seed, options.jobs, options.keep, options.minutes)
     trio.run(trials.run, points, options.seeds)
     short = {point: trials.reached[point] for point in points if trials.reached[point] < options.seeds}
